@@ -1,0 +1,65 @@
+//! The only room that speaks to the engine: builds images and runs stacks of strangers' code.
+//!
+//! `grading` opens a [`Sandbox`] per grading, builds, starts a [`Stack`] and hands it to the
+//! checks, which see the types of this room and never bollard. The room knows nothing of
+//! exercises, people, SQL or HTTP pages. What must hold for every container, network and build
+//! is in `limits.rs` and `stack.rs`; what an engine can do is measured in `doctor.rs`.
+//!
+//! * [`Engine`]: the connection, the chosen builder, the pool of warm pods, the sweep.
+//! * [`Sandbox`]: everything one grading owns in the engine; nothing it made outlives it.
+//! * [`Image`]: a built or given image and the files in it, read without running it.
+//! * [`Stack`], [`Service`]: running containers, each in a pod of ours (see `pod.rs`).
+//! * `probe`: our helper process inside a stack's own network; `drydock probe` runs it.
+
+pub mod bases;
+mod build;
+mod build_cache;
+mod build_failure;
+mod build_log;
+mod build_run;
+mod builder;
+mod container;
+mod dockerfile;
+mod doctor;
+mod engine;
+mod error;
+mod exec;
+mod image;
+mod inspector;
+mod labels;
+mod limits;
+mod network;
+mod output;
+mod owned;
+mod owner;
+mod pod;
+mod pool;
+pub mod probe;
+mod probe_image;
+mod processes;
+mod protocol;
+mod refusal;
+mod reproduce;
+mod service;
+mod stack;
+mod sweep;
+
+pub use bases::{BaseOrigin, ensure_base};
+pub use build::{BuildError, BuildFailure, BuildFailureReason, BuildRequest, Builder, Built};
+pub use builder::Bounded;
+pub use container::State;
+pub use doctor::{Grade, Point, examine, render};
+pub use engine::{Engine, EngineContext, EngineFacts};
+pub use error::Error;
+pub use exec::{Ran, RunSpec};
+pub use image::{FileKind, FileStat, Image, ImageConfig};
+pub use inspector::Unseen;
+pub use limits::Limits;
+pub use network::{HttpRequest, HttpResponse, Listener, Silence};
+pub use output::{LogLine, LogSink, Output};
+pub use owned::Sandbox;
+pub use processes::Process;
+pub use refusal::StartError;
+pub use service::{Service, Stopped};
+pub use stack::{Prepared, Ready, ServiceSpec, Stack, StackSpec};
+pub use sweep::Swept;

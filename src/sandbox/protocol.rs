@@ -1,0 +1,117 @@
+//! What the probe and its caller say to each other: one JSON object per line.
+//!
+//! Requests go to the probe's stdin, answers come from its stdout, in any order, matched by `id`.
+//! Both ends are always the same build (the image is made from the very executable that talks to
+//! it), so there is no version.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::network::{HttpRequest, Listener, Silence};
+use super::processes::Process;
+
+/// What `drydock probe --objects` prints: all files the executable needs to run in an empty root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objects {
+    /// The loader named in the ELF header; `None` for a static executable.
+    pub interpreter: Option<String>,
+    /// Shared objects mapped while it runs, by absolute path.
+    pub objects: Vec<String>,
+}
+
+/// One line to the probe.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub ask: Ask,
+    /// The probe answers within this time, whatever happens; milliseconds.
+    pub within_ms: u64,
+}
+
+/// What the probe is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Only answer.
+    Ping,
+    /// An HTTP request to an address. `host` is the header to send where the request has none.
+    Http { address: IpAddr, host: String, request: HttpRequest },
+    /// Open a TCP connection and close it.
+    Connect { address: SocketAddr },
+    /// All listening sockets of the namespace.
+    Listeners,
+    /// Answer as soon as a TCP socket of the namespace listens on the port, on any address.
+    WaitForPort { port: u16 },
+    /// Answer as soon as a TCP connection to the address is taken.
+    WaitForConnection { address: SocketAddr },
+    /// The addresses of a name.
+    Resolve { name: String },
+    /// All processes of the PID namespace but the probe itself.
+    Processes,
+    /// Kill the process that was started from outside the PID namespace (`docker exec`) so long ago,
+    /// or the one nearest to that, and all its descendants.
+    KillForeign { age_ms: u64 },
+    /// Bytes that the files under these paths occupy.
+    DiskUsage { paths: Vec<String> },
+    /// Stop working on the request with this id. Has no answer.
+    Cancel { id: u64 },
+}
+
+/// One line from the probe.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub id: u64,
+    pub reply: Reply,
+}
+
+/// The probe's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Pong,
+    Http {
+        status: u16,
+        headers: Vec<(String, String)>,
+        #[serde(with = "base64_bytes")]
+        body: Vec<u8>,
+        truncated: bool,
+        micros: u64,
+    },
+    /// A connection was taken, or a port listens.
+    Connected {
+        micros: u64,
+    },
+    Listeners(Vec<Listener>),
+    Addresses(Vec<IpAddr>),
+    Processes(Vec<Process>),
+    Killed {
+        processes: usize,
+    },
+    DiskUsage {
+        bytes: u64,
+    },
+    Silent(Silence),
+    /// The probe itself could not do what was asked; a phrase for an admin.
+    Unable(String),
+}
+
+/// Bodies as base64, for JSON has no bytes.
+pub mod base64_bytes {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    /// # Errors
+    /// When the text is not base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text).map_err(de::Error::custom)
+    }
+}
