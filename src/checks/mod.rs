@@ -1,0 +1,297 @@
+//! One file per check kind; this file has the enum and the one `match`.
+//!
+//! `exercises` reads definitions into [`Kind`], `grading` runs them. A check sees the submission's
+//! content, the parsed Dockerfile, the image and the live stack through [`Scene`], never the engine
+//! itself. It returns a [`Finding`] about the student's work, or a [`Fault`] that is not theirs:
+//! the two never share a variant.
+//!
+//! To add a kind: write `checks/<kind>.rs` with a struct that implements [`Check`], and add it to
+//! `kinds!` below.
+
+mod answer;
+pub mod choice;
+pub mod command;
+mod diagnosis;
+pub mod dockerfile;
+pub mod env;
+pub mod essay;
+pub mod exit;
+pub mod file;
+pub mod http;
+pub mod image;
+pub mod image_file;
+pub mod logs;
+mod main_process;
+pub mod matcher;
+pub mod port;
+pub mod process;
+mod scene;
+mod shell;
+pub mod short;
+pub mod stays_up;
+pub mod stops;
+mod tally;
+
+pub use answer::Question;
+pub use scene::{Needs, Scene, Surroundings};
+
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+
+use crate::report::{Evidence, Phase};
+
+/// The most that one piece of evidence keeps, in bytes; longer text is cut in the middle.
+pub const EVIDENCE_BYTES: usize = 16 * 1024;
+
+/// The most that a phrase (expected, observed) keeps, in bytes.
+const PHRASE_BYTES: usize = 2 * 1024;
+
+/// What a check found out about the student's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It holds.
+    Passed(Detail),
+    /// It does not.
+    Failed(Detail),
+    /// A person has to judge (essays).
+    Waiting(Detail),
+}
+
+/// Expected, observed and the proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// What should be seen, as a phrase; code stands in backticks.
+    pub expected: String,
+    /// What was seen, as a phrase. Never says what was expected: that may be hidden.
+    pub observed: String,
+    /// The proof.
+    pub evidence: Vec<Evidence>,
+    /// A command line that shows the same with plain docker.
+    pub reproduce: Option<String>,
+}
+
+/// Why a check could not tell. Never the student's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The sandbox failed us.
+    #[error(transparent)]
+    Platform(#[from] crate::sandbox::Error),
+    /// The exercise's definition cannot work; a sentence for its author.
+    #[error("{0}")]
+    Exercise(String),
+}
+
+/// One kind of check: its fields (read strictly, described by JSON Schema) and how it looks.
+///
+/// Implementations derive `Serialize`, `Deserialize` with `deny_unknown_fields`, `JsonSchema`,
+/// `Clone` and `Debug`; doc comments of the fields become the schema's and the manual's text.
+pub trait Check: Serialize + DeserializeOwned + JsonSchema {
+    /// The key in `exercise.yaml`.
+    const NAME: &'static str;
+    /// When it runs.
+    const PHASE: Phase;
+    /// What must be there for it.
+    fn needs(&self) -> Needs {
+        Needs::of(Self::PHASE)
+    }
+    /// The longest a check of this kind can take, after which `grading` calls it broken. More than
+    /// any time the check itself waits for the student's work.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+    /// Mistakes that types cannot show: a matcher that can never fail, a service that is not in
+    /// the stack, an option that is no option. Sentences for the author.
+    fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String>;
+    /// The question a person answers, for kinds that are answered.
+    fn question(&self) -> Option<Question<'_>> {
+        None
+    }
+    /// Looks and tells.
+    ///
+    /// # Errors
+    /// [`Fault`] when it could not be told, which is never the student's fault.
+    fn look(&self, scene: &Scene<'_>) -> impl Future<Output = Result<Finding, Fault>> + Send;
+}
+
+/// A kind of check, for the schema and the manual.
+pub struct KindSchema {
+    /// The key in `exercise.yaml`.
+    pub name: &'static str,
+    /// When it runs.
+    pub phase: Phase,
+    /// Its fields.
+    pub schema: Schema,
+}
+
+macro_rules! kinds {
+    ($($module:ident::$kind:ident),+ $(,)?) => {
+        /// A check of any kind, with what it asks.
+        #[derive(Clone, Debug)]
+        pub enum Kind {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`](mod@", stringify!($module), ").")]
+                $kind(Box<$module::$kind>),
+            )+
+        }
+
+        impl Kind {
+            /// Every kind's key in `exercise.yaml`.
+            pub const NAMES: &'static [&'static str] = &[$($module::$kind::NAME),+];
+
+            /// The kind's key in `exercise.yaml`.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $module::$kind::NAME),+ }
+            }
+
+            /// When it runs.
+            #[must_use]
+            pub fn phase(&self) -> Phase {
+                match self { $(Self::$kind(_) => $module::$kind::PHASE),+ }
+            }
+
+            /// What must be there for it.
+            #[must_use]
+            pub fn needs(&self) -> Needs {
+                match self { $(Self::$kind(check) => check.needs()),+ }
+            }
+
+            /// The longest it can take; after that it is broken, not failed.
+            #[must_use]
+            pub fn deadline(&self) -> Duration {
+                match self { $(Self::$kind(check) => check.deadline()),+ }
+            }
+
+            /// Mistakes that types cannot show. Sentences for the author.
+            #[must_use]
+            pub fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
+                match self { $(Self::$kind(check) => check.mistakes(around)),+ }
+            }
+
+            /// The question a person answers, for kinds that are answered.
+            #[must_use]
+            pub fn question(&self) -> Option<Question<'_>> {
+                match self { $(Self::$kind(check) => check.question()),+ }
+            }
+
+            /// Looks and tells.
+            ///
+            /// # Errors
+            /// [`Fault`] when it could not be told, which is never the student's fault.
+            pub async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
+                match self { $(Self::$kind(check) => check.look(scene).await),+ }.map(Finding::capped)
+            }
+
+            /// Reads the fields of the kind called `name`.
+            ///
+            /// # Errors
+            /// The deserializer's, with its places; an unknown name with the known ones.
+            pub fn read<'de, D: Deserializer<'de>>(name: &str, deserializer: D) -> Result<Self, D::Error> {
+                $(
+                    if name == $module::$kind::NAME {
+                        return $module::$kind::deserialize(deserializer).map(|check| Self::$kind(Box::new(check)));
+                    }
+                )+
+                Err(D::Error::custom(Self::unknown(name)))
+            }
+
+            /// The fields of every kind, with definitions shared in `generator`.
+            pub fn schemas(generator: &mut SchemaGenerator) -> Vec<KindSchema> {
+                vec![$(KindSchema {
+                    name: $module::$kind::NAME,
+                    phase: $module::$kind::PHASE,
+                    schema: generator.subschema_for::<$module::$kind>(),
+                }),+]
+            }
+        }
+    };
+}
+
+kinds! {
+    file::File,
+    dockerfile::Dockerfile,
+    image::Image,
+    image_file::ImageFile,
+    http::Http,
+    port::Port,
+    env::Env,
+    command::Command,
+    logs::Logs,
+    process::Process,
+    exit::Exit,
+    stays_up::StaysUp,
+    stops::Stops,
+    choice::Choice,
+    short::Short,
+    essay::Essay,
+}
+
+impl Kind {
+    /// A sentence about a kind that there is not.
+    #[must_use]
+    pub fn unknown(name: &str) -> String {
+        let near = Self::NAMES
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, name), known))
+            .min()
+            .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
+        let meant = near.map(|(_, known)| format!(" (did you mean `{known}`?)")).unwrap_or_default();
+        format!("there is no check kind `{name}`{meant}; the kinds are {}", Self::NAMES.join(", "))
+    }
+}
+
+impl Finding {
+    /// Passed or failed.
+    #[must_use]
+    pub fn of(holds: bool, detail: Detail) -> Self {
+        if holds { Self::Passed(detail) } else { Self::Failed(detail) }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        match self {
+            Self::Passed(detail) | Self::Failed(detail) | Self::Waiting(detail) => detail,
+        }
+    }
+
+    /// Within the bounds of what a report keeps.
+    fn capped(mut self) -> Self {
+        let (Self::Passed(detail) | Self::Failed(detail) | Self::Waiting(detail)) = &mut self;
+        for phrase in [&mut detail.expected, &mut detail.observed] {
+            *phrase = crate::text::cut_middle(phrase, PHRASE_BYTES).into_owned();
+        }
+        for evidence in &mut detail.evidence {
+            evidence.text = crate::text::cut_middle(&evidence.text, EVIDENCE_BYTES).into_owned();
+        }
+        self
+    }
+}
+
+impl Detail {
+    /// What should be seen and what was.
+    #[must_use]
+    pub fn new(expected: impl Into<String>, observed: impl Into<String>) -> Self {
+        Self { expected: expected.into(), observed: observed.into(), ..Self::default() }
+    }
+
+    /// With a piece of proof; an empty one is left out.
+    #[must_use]
+    pub fn proof(mut self, title: &str, text: impl Into<String>) -> Self {
+        let text = text.into();
+        if !text.is_empty() {
+            self.evidence.push(Evidence { title: title.into(), text });
+        }
+        self
+    }
+
+    /// With a command line that shows the same.
+    #[must_use]
+    pub fn reproduce(mut self, command: impl Into<String>) -> Self {
+        self.reproduce = Some(command.into());
+        self
+    }
+}

@@ -1,0 +1,52 @@
+//! Several conditions on one thing, told as one finding.
+
+use super::{Detail, Finding};
+
+/// What was expected and seen, condition by condition.
+#[derive(Default)]
+pub(super) struct Tally {
+    expected: Vec<String>,
+    held: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Adds a condition: whether it holds, what it is, and what was seen instead or indeed.
+    pub(super) fn note(&mut self, holds: bool, expected: impl Into<String>, observed: impl Into<String>) {
+        let observed = observed.into();
+        self.expect(expected);
+        let seen = if holds { &mut self.held } else { &mut self.failed };
+        if !seen.contains(&observed) {
+            seen.push(observed);
+        }
+    }
+
+    /// Says what is expected by itself, for conditions that are met one by one.
+    pub(super) fn expect(&mut self, expected: impl Into<String>) {
+        let expected = expected.into();
+        if !expected.is_empty() {
+            self.expected.push(expected);
+        }
+    }
+
+    /// Adds something seen that explains what was wrong.
+    pub(super) fn remark(&mut self, observed: String) {
+        self.failed.push(observed);
+    }
+
+    /// Whether every condition holds.
+    pub(super) fn holds(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Expected: all of it. Observed: what was wrong, or where nothing was, everything.
+    pub(super) fn detail(&self) -> Detail {
+        let observed = if self.failed.is_empty() { &self.held } else { &self.failed };
+        Detail::new(self.expected.join(", "), observed.join(", "))
+    }
+
+    /// The detail, completed by the caller, as the finding that follows.
+    pub(super) fn finding(&self, detail: Detail) -> Finding {
+        Finding::of(self.holds(), detail)
+    }
+}
