@@ -1,0 +1,5 @@
+#!/bin/sh
+# Prepare here what has to be prepared.
+echo "starting: $*"
+"$@"
+echo "done"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Prepare here what has to be prepared.
+exec "$@"

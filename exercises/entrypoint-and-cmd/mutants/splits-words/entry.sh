@@ -1,0 +1,4 @@
+#!/bin/sh
+# Prepare here what has to be prepared.
+echo "starting: $*"
+exec $@

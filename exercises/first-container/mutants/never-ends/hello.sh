@@ -1,0 +1,4 @@
+#!/bin/sh
+echo "Hello from a container!"
+echo "Bye."
+sleep 3600

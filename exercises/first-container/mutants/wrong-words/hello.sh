@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "Hello from my container!"
+echo "Bye."

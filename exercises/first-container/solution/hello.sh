@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "Hello from a container!"
+echo "Bye."

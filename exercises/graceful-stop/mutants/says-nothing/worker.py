@@ -1,0 +1,18 @@
+"""Works for ever, one step a second, until it is asked to stop."""
+import signal
+import sys
+import time
+
+
+def stop(signum, frame):
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+
+print("ready", flush=True)
+step = 0
+while True:
+    step += 1
+    print(f"step {step}", flush=True)
+    time.sleep(1)

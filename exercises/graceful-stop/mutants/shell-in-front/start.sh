@@ -1,0 +1,3 @@
+#!/bin/sh
+python3 worker.py
+echo "worker has ended"

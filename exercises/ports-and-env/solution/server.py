@@ -1,0 +1,18 @@
+"""Answers every request with a greeting."""
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+GREETING = os.environ["GREETING"]
+
+
+class Greeter(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{GREETING}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+HTTPServer(("0.0.0.0", 8080), Greeter).serve_forever()

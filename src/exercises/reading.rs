@@ -1,0 +1,589 @@
+//! From a folder to an [`Exercise`], or to every mistake in it.
+//!
+//! Types show most mistakes; this file has what they cannot: what is missing, what does not fit
+//! together, what could never work. A mistake in one key never hides those in another.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::definition::{BuildDefinition, BuildNetwork, Definition, LimitsDefinition, MutantDefinition};
+use super::exercise::{Build, CheckSpec, Exercise, Mutant, SubmitKind};
+use super::mistake::{Mistake, Mistakes};
+use crate::checks::Surroundings;
+use crate::sandbox::Limits;
+use crate::submissions::{Answers, Content, ContentLimits, Entry, Refusal};
+use crate::text::visible;
+use crate::tree::{Node, Place, Value, unknown};
+use crate::units::{ByteSize, Span};
+
+mod checks;
+mod stack;
+
+/// What an exercise folder may hold. Exercises are the trainers' own, so this is only to notice a
+/// folder that is none.
+const FOLDER_LIMITS: ContentLimits =
+    ContentLimits { archive_bytes: u64::MAX, unpacked_bytes: 64 << 20, entries: 10_000 };
+
+/// The file of a reference submission with its answers.
+const ANSWERS_FILE: &str = "answers.json";
+
+pub(super) fn read_folder(folder: &Path) -> Result<Exercise, Vec<Mistake>> {
+    let shown = folder.display().to_string();
+    let shown = shown.trim_end_matches('/');
+    let alone = |message: String| {
+        let mut mistakes = Mistakes::of(shown);
+        mistakes.at(Place::default(), message);
+        Err(mistakes.sorted().0)
+    };
+    // `.` has a name only once it is resolved.
+    let resolved = match folder.canonicalize() {
+        Ok(resolved) if resolved.is_dir() => resolved,
+        Ok(_) => return alone("this is not a folder; an exercise is a folder with an exercise.yaml".into()),
+        Err(error) => return alone(format!("the exercise's folder cannot be opened: {error}")),
+    };
+    let Some(slug) = resolved.file_name().and_then(|name| name.to_str()) else {
+        return alone("the folder's name is not UTF-8, so it is no name for an exercise".into());
+    };
+    match Content::from_folder(&resolved, &FOLDER_LIMITS) {
+        Ok(content) => read_content(slug, &content, shown),
+        Err(Refusal::Empty(_)) => read_content(slug, &Content::empty(), shown),
+        Err(refusal) => alone(refusal.to_string()),
+    }
+}
+
+/// `shown` is how mistakes name the folder.
+pub(super) fn read_content(slug: &str, folder: &Content, shown: &str) -> Result<Exercise, Vec<Mistake>> {
+    let file = format!("{shown}/exercise.yaml");
+    let mut mistakes = Mistakes::of(&file);
+    if let Err(message) = check_slug(slug) {
+        mistakes.elsewhere(shown.to_owned(), message);
+    }
+    let statement = statement(folder, shown, &mut mistakes);
+    let node = match folder.file("exercise.yaml").map(|bytes| crate::yaml::parse(bytes)) {
+        None => {
+            mistakes.elsewhere(file, "the file is missing; it says what is handed in, built and checked");
+            None
+        }
+        Some(Err(error)) => {
+            mistakes.error(error);
+            None
+        }
+        Some(Ok(node)) => Some(node),
+    };
+    let Some(node) = node else { return Err(mistakes.sorted().0) };
+    let mut reader = Reader { folder, shown, node, mistakes };
+    let exercise = reader.exercise(slug, statement);
+    let (errors, warnings) = reader.mistakes.sorted();
+    if errors.is_empty() { Ok(Exercise { warnings, ..exercise }) } else { Err(errors) }
+}
+
+/// What may name an exercise (and is the name of its folder).
+///
+/// # Errors
+/// A sentence for the author.
+pub(super) fn check_slug(slug: &str) -> Result<(), String> {
+    let words = slug
+        .split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    if words && slug.len() <= 64 {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` is no name for an exercise; use lower-case letters and digits, in words joined by dashes, at most \
+         64 characters, such as `ports-and-env`",
+        visible(slug)
+    ))
+}
+
+fn statement(folder: &Content, shown: &str, mistakes: &mut Mistakes) -> String {
+    let file = format!("{shown}/README.md");
+    match folder.file("README.md").map(|bytes| std::str::from_utf8(bytes)) {
+        Some(Ok(text)) if !text.trim().is_empty() => return text.to_owned(),
+        Some(Ok(_)) => mistakes.elsewhere(file, "the file is empty; it is the statement that students read"),
+        Some(Err(error)) => mistakes.elsewhere(
+            file,
+            format!("the file is not UTF-8 (from byte {} on); save it as UTF-8", error.valid_up_to()),
+        ),
+        None => mistakes.elsewhere(file, "the file is missing; it is the statement that students read"),
+    }
+    String::new()
+}
+
+struct Reader<'a> {
+    folder: &'a Content,
+    shown: &'a str,
+    node: Node,
+    mistakes: Mistakes,
+}
+
+impl Reader<'_> {
+    /// Where the last of these keys stands, or the nearest one around it that is there.
+    fn place(&self, path: &[&str]) -> Place {
+        let mut node = &self.node;
+        let mut place = node.place;
+        for key in path {
+            let Some(entry) = node.map().and_then(|map| map.get(*key)) else { break };
+            place = entry.key;
+            node = &entry.node;
+        }
+        place
+    }
+
+    /// A mistake about the value of a key.
+    fn wrong(&mut self, path: &[&str], message: impl Into<String>) {
+        let place = self.place(path);
+        self.mistakes.at(place, message);
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        self.folder.get(path) == Some(&Entry::Directory)
+    }
+
+    fn exercise(&mut self, slug: &str, statement: String) -> Exercise {
+        self.not_yet();
+        let (definition, errors) = self.node.read_partly::<Definition>();
+        self.mistakes.errors(errors);
+        let title = self.title(definition.title);
+        let minutes = definition.minutes.unwrap_or(15);
+        if !(1..=600).contains(&minutes) {
+            self.wrong(&["minutes"], "`minutes` is between 1 and 600");
+        }
+        // A key that is there and could not be read says at least that there is a build, a stack.
+        let unread =
+            |key: &str, read: bool| !read && self.node.get(key).is_some_and(|n| n.value != Value::Null);
+        let unread_build = unread("build", definition.build.is_some());
+        let unread_around = unread_build
+            || unread("stack", definition.stack.is_some())
+            || unread("submit", definition.submit.is_some());
+        let submit = self.submit(definition.submit);
+        let build = definition.build.or(unread_build.then(BuildDefinition::default));
+        let build = build.map(|build| self.build(build));
+        let stack = definition.stack.map(|stack| self.stack(stack, build.is_some()));
+        let limits = self.limits(&definition.limits);
+
+        let path = build.as_ref().map(Build::path);
+        let around = Surroundings {
+            dockerfile: path.as_deref(),
+            services: stack.iter().flat_map(|stack| stack.services.keys()).map(String::as_str).collect(),
+            takes_files: submit.contains(&SubmitKind::Upload),
+            takes_answers: submit.contains(&SubmitKind::Answers),
+            run_time: limits.run_time,
+        };
+        let checks = self.checks((!unread_around).then_some(&around));
+        self.sense(&submit, build.is_some(), &checks);
+        self.solution(path.as_deref(), around.takes_answers, &checks);
+        let mutants = self.mutants(definition.mutants, around.takes_answers, &checks);
+        Exercise {
+            slug: slug.to_owned(),
+            version: self.folder.sha256().to_owned(),
+            title,
+            summary: definition.summary.trim().to_owned(),
+            minutes,
+            objectives: definition.objectives,
+            submit,
+            build,
+            stack,
+            limits,
+            checks,
+            mutants,
+            statement,
+            folder: self.folder.clone(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Keys of the format that this version cannot serve: better said than called unknown.
+    fn not_yet(&mut self) {
+        let Value::Map(map) = &mut self.node.value else { return };
+        for (key, instead) in
+            [("compose", "describe what runs under `stack`"), ("command", "take files and build an image")]
+        {
+            if let Some(entry) = map.shift_remove(key) {
+                self.mistakes.at(entry.key, format!("`{key}` is not supported yet; {instead}"));
+            }
+        }
+        if let Some(Value::Map(build)) = map.get_mut("build").map(|entry| &mut entry.node.value)
+            && let Some(entry) = build.shift_remove("secrets")
+        {
+            self.mistakes.at(entry.key, "`build.secrets` is not supported yet");
+        }
+    }
+
+    fn title(&mut self, title: Option<String>) -> String {
+        let title = title.unwrap_or_default().trim().to_owned();
+        if title.is_empty() && self.node.get("title").is_none_or(|node| matches!(node.value, Value::Null)) {
+            self.wrong(&["title"], "`title` is missing; it names the exercise for people");
+        } else if title.is_empty()
+            && matches!(self.node.get("title"), Some(Node { value: Value::Text(_), .. }))
+        {
+            self.wrong(&["title"], "`title` is empty; it names the exercise for people");
+        } else if title.chars().count() > 120 {
+            self.wrong(&["title"], "`title` is longer than 120 characters");
+        }
+        title
+    }
+
+    fn submit(&mut self, submit: Option<Vec<SubmitKind>>) -> Vec<SubmitKind> {
+        let Some(submit) = submit else {
+            if self.node.get("submit").is_none_or(|node| node.value == Value::Null) {
+                self.wrong(
+                    &["submit"],
+                    "`submit` is missing; it lists what can be handed in: `upload`, `answers`",
+                );
+            }
+            return Vec::new();
+        };
+        if submit.is_empty() {
+            self.wrong(
+                &["submit"],
+                "`submit` is empty, so nothing could be handed in; add `upload` or `answers`",
+            );
+        }
+        let places: Vec<Place> = self
+            .node
+            .get("submit")
+            .and_then(Node::list)
+            .into_iter()
+            .flatten()
+            .map(|node| node.place)
+            .collect();
+        for (index, kind) in submit.iter().enumerate() {
+            let place = places.get(index).copied().unwrap_or_default();
+            let name = match kind {
+                SubmitKind::Upload | SubmitKind::Answers => {
+                    if submit[..index].contains(kind) {
+                        self.mistakes.at(place, "this way to hand in is there twice");
+                    }
+                    continue;
+                }
+                SubmitKind::Repository => "repository",
+                SubmitKind::Image => "image",
+                SubmitKind::Archive => "archive",
+                SubmitKind::Command => "command",
+            };
+            self.mistakes.at(
+                place,
+                format!("`{name}` is not supported yet; for now `upload` and `answers` can be handed in"),
+            );
+        }
+        submit
+    }
+
+    fn build(&mut self, build: BuildDefinition) -> Build {
+        let context =
+            relative(&build.context).filter(|path| !path.is_empty() || build.context.starts_with('.'));
+        let context = match context {
+            Some(path) if path.is_empty() => ".".to_owned(),
+            Some(path) => path,
+            None => {
+                self.wrong(
+                    &["build", "context"],
+                    "`build.context` is a folder of the submission, such as `.` or `app`, without `..`",
+                );
+                ".".to_owned()
+            }
+        };
+        let dockerfile = relative(&build.dockerfile).filter(|path| !path.is_empty()).unwrap_or_else(|| {
+            self.wrong(
+                &["build", "dockerfile"],
+                "`build.dockerfile` is a path in the build context, such as `Dockerfile`, without `..`",
+            );
+            "Dockerfile".to_owned()
+        });
+        if build.target.as_deref() == Some("") {
+            self.wrong(&["build", "target"], "`build.target` is empty; leave it out to build the last stage");
+        }
+        for name in build.args.keys() {
+            if !is_variable_name(name) {
+                self.wrong(
+                    &["build", "args", name],
+                    format!(
+                        "`{}` is no name for a build argument; use letters, digits and `_`",
+                        visible(name)
+                    ),
+                );
+            }
+        }
+        self.variables(&["build", "args"]);
+        let internet = build.network == BuildNetwork::Internet;
+        Build { context, dockerfile, target: build.target, args: build.args, internet }
+    }
+
+    fn limits(&mut self, limits: &LimitsDefinition) -> Limits {
+        let default = Exercise::default_limits();
+        let mut size = |key: &str, size: Option<ByteSize>, least: u64, most: u64, otherwise: u64| {
+            let Some(size) = size else { return otherwise };
+            if !(least..=most).contains(&size.0) {
+                let bounds = format!("between {} and {}", ByteSize(least), ByteSize(most));
+                self.wrong(&["limits", key], format!("`limits.{key}` is {size}; it can be {bounds}"));
+            }
+            size.0
+        };
+        let memory_bytes = size("memory", limits.memory, 6 << 20, 64 << 30, default.memory_bytes);
+        let disk_bytes = size("disk", limits.disk, 1 << 20, 1 << 40, default.disk_bytes);
+        let log_bytes = size("log", limits.log, 1 << 10, 64 << 20, default.log_bytes);
+        let mut time = |key: &str, time: Option<Span>, otherwise| {
+            let Some(time) = time else { return otherwise };
+            if !(Span::from_secs(1)..=Span::from_secs(3600)).contains(&time) {
+                self.wrong(
+                    &["limits", key],
+                    format!("`limits.{key}` is {time}; it can be between 1 s and 1 h"),
+                );
+            }
+            time.0
+        };
+        let build_time = time("build_time", limits.build_time, default.build_time);
+        let run_time = time("run_time", limits.run_time, default.run_time);
+        let cpus = limits.cpus.unwrap_or(f64::from(default.cpu_millis) / 1000.0);
+        if !(0.01..=64.0).contains(&cpus) {
+            self.wrong(
+                &["limits", "cpus"],
+                format!("`limits.cpus` is {cpus}; it can be between 0.01 and 64"),
+            );
+        }
+        let pids = limits.pids.unwrap_or(default.pids);
+        if !(1..=32_768).contains(&pids) {
+            self.wrong(
+                &["limits", "pids"],
+                format!("`limits.pids` is {pids}; it can be between 1 and 32768"),
+            );
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 10 and 64,000, or else a mistake that is told; casting saturates"
+        )]
+        let cpu_millis = (cpus * 1000.0).round() as u32;
+        Limits { memory_bytes, cpu_millis, pids, disk_bytes, build_time, run_time, log_bytes }
+    }
+
+    /// `${name}` in texts below these keys must be one of the variables that there are. Names in upper
+    /// case are left to shells.
+    fn variables(&mut self, path: &[&str]) {
+        let mut node = Some(&self.node);
+        for key in path {
+            node = node.and_then(|node| node.get(key));
+        }
+        let mut texts = Vec::new();
+        if let Some(node) = node {
+            node.texts(&mut texts);
+        }
+        let texts: Vec<(String, Place)> =
+            texts.into_iter().map(|(text, place)| (text.to_owned(), place)).collect();
+        for (text, place) in &texts {
+            self.variables_in(text, *place);
+        }
+    }
+
+    fn variables_in(&mut self, text: &str, place: Place) {
+        for (at, _) in text.match_indices("${") {
+            let Some((name, _)) = text[at + 2..].split_once('}') else { continue };
+            let ours = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            if ours && !super::VARIABLES.contains(&name) {
+                let message = unknown("variable", name, super::VARIABLES.iter().copied());
+                self.mistakes.at(place, message.replace(&format!("`{name}`"), &format!("`${{{name}}}`")));
+            }
+        }
+    }
+
+    /// Whether ways to hand in, build and checks fit together.
+    fn sense(&mut self, submit: &[SubmitKind], builds: bool, checks: &[CheckSpec]) {
+        if submit.is_empty() || checks.is_empty() {
+            return;
+        }
+        let takes = |kind| submit.contains(&kind);
+        let asks = checks.iter().any(|check| check.kind.question().is_some());
+        let looks = checks.iter().any(|check| check.kind.question().is_none());
+        if builds && !takes(SubmitKind::Upload) {
+            self.wrong(&["submit"], "an image is built from files, and `submit` takes none; add `upload`");
+        }
+        if takes(SubmitKind::Upload) && !builds && !looks {
+            self.wrong(
+                &["submit"],
+                "`upload` takes files that nothing looks at; add `build`, or a check of files",
+            );
+        }
+        if takes(SubmitKind::Answers) && !asks {
+            self.wrong(
+                &["submit"],
+                "`answers` are taken and no check asks anything; add a `choice`, `short` or `essay` check",
+            );
+        }
+    }
+
+    fn solution(&mut self, dockerfile: Option<&str>, answers: bool, checks: &[CheckSpec]) {
+        if !self.is_folder("solution") {
+            let folder = format!("{}/solution", self.shown);
+            self.mistakes
+                .elsewhere(folder, "the folder is missing; it holds a submission that passes everything");
+            return;
+        }
+        if let Some(path) = dockerfile
+            && self.folder.file(&format!("solution/{path}")).is_none()
+        {
+            let file = format!("{}/solution/{path}", self.shown);
+            self.mistakes.elsewhere(file, "the file is missing; it is what `build` builds");
+        }
+        if answers && checks.iter().any(|check| check.kind.question().is_some()) {
+            let questions = checks.iter().filter(|check| check.kind.question().is_some());
+            let questions: Vec<&str> = questions.map(|check| check.id.as_str()).collect();
+            if self.folder.file(&format!("solution/{ANSWERS_FILE}")).is_none() {
+                let file = format!("{}/solution/{ANSWERS_FILE}", self.shown);
+                self.mistakes.elsewhere(
+                    file,
+                    "the file is missing; it has the right answers: {\"check-id\": \"text\" or [\"option\"]}",
+                );
+            } else if let Some(answers) = self.answers("solution", &questions) {
+                for question in questions.iter().filter(|question| !answers.0.contains_key(**question)) {
+                    let file = format!("{}/solution/{ANSWERS_FILE}", self.shown);
+                    self.mistakes.elsewhere(file, format!("there is no answer to `{question}`"));
+                }
+            }
+        }
+    }
+
+    /// The answers in a folder of this one, if there are any and they can be read.
+    fn answers(&mut self, folder: &str, questions: &[&str]) -> Option<Answers> {
+        let bytes = self.folder.file(&format!("{folder}/{ANSWERS_FILE}"))?;
+        let file = format!("{}/{folder}/{ANSWERS_FILE}", self.shown);
+        match Answers::from_json(bytes) {
+            Ok(answers) => {
+                for id in answers.0.keys().filter(|id| !questions.contains(&id.as_str())) {
+                    self.mistakes.elsewhere(file.clone(), unknown("question", id, questions.iter().copied()));
+                }
+                Some(answers)
+            }
+            Err(refusal) => {
+                self.mistakes.elsewhere(file, refusal.to_string());
+                None
+            }
+        }
+    }
+
+    fn mutants(
+        &mut self,
+        definitions: IndexMap<String, MutantDefinition>,
+        answers: bool,
+        checks: &[CheckSpec],
+    ) -> IndexMap<String, Mutant> {
+        let ids = self.check_ids();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let questions = checks.iter().filter(|check| check.kind.question().is_some());
+        let questions: Vec<&str> = questions.map(|check| check.id.as_str()).collect();
+        let mut mutants = IndexMap::new();
+        let mut failed = HashSet::new();
+        for (name, mutant) in definitions {
+            if check_slug(&name).is_err() {
+                self.wrong(
+                    &["mutants", &name],
+                    format!(
+                        "`{}` is no name for a mutant; use lower-case words joined by dashes",
+                        visible(&name)
+                    ),
+                );
+            } else if !self.is_folder(&format!("mutants/{name}")) {
+                self.wrong(
+                    &["mutants", &name],
+                    format!("the folder mutants/{name} is missing; it holds the files laid over solution"),
+                );
+            }
+            if mutant.fails.is_empty() {
+                self.wrong(&["mutants", &name], format!("the mutant `{name}` names no check that it fails"));
+            }
+            if mutant.because.trim().is_empty() {
+                self.wrong(
+                    &["mutants", &name],
+                    format!("the mutant `{name}` does not say what is wrong with it (`because`)"),
+                );
+            }
+            let list =
+                self.node.get("mutants").and_then(|node| node.get(&name)).and_then(|node| node.get("fails"));
+            let places: Vec<Place> =
+                list.and_then(Node::list).into_iter().flatten().map(|node| node.place).collect();
+            for (index, id) in mutant.fails.iter().enumerate() {
+                let place = places.get(index).copied().unwrap_or_default();
+                if !ids.contains(&id.as_str()) {
+                    self.mistakes.at(place, unknown("check", id, ids.iter().copied()));
+                } else if mutant.fails[..index].contains(id) {
+                    self.mistakes.at(place, format!("the check `{id}` is named twice"));
+                }
+                failed.insert(id.clone());
+            }
+            if answers {
+                self.answers(&format!("mutants/{name}"), &questions);
+            }
+            mutants.insert(name, Mutant { fails: mutant.fails, because: mutant.because.trim().to_owned() });
+        }
+        self.undeclared(&mutants);
+        self.unproven(checks, &failed);
+        mutants
+    }
+
+    /// Ids of all checks, also of those that could not be read.
+    fn check_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        for check in self.node.get("checks").and_then(Node::list).into_iter().flatten() {
+            if let Some(Value::Text(id) | Value::Number(id)) = check.get("id").map(|id| &id.value)
+                && !ids.contains(id)
+            {
+                ids.push(id.clone());
+            }
+        }
+        ids
+    }
+
+    /// Folders below `mutants/` that nothing names.
+    fn undeclared(&mut self, mutants: &IndexMap<String, Mutant>) {
+        // Where `mutants` itself could not be read, its folders are not to blame.
+        let Some(declared) =
+            self.node.get("mutants").map_or(Some(IndexMap::new()), |node| node.map().cloned())
+        else {
+            return;
+        };
+        let paths = self.folder.entries().keys().filter_map(|path| path.strip_prefix(b"mutants/"));
+        let names: Vec<String> = paths
+            .filter(|path| !path.contains(&b'/'))
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .filter(|name| !mutants.contains_key(name) && !declared.contains_key(name))
+            .collect();
+        for name in names {
+            let path = format!("{}/mutants/{}", self.shown, visible(&name));
+            let message = if self.is_folder(&format!("mutants/{name}")) {
+                "no mutant of this name is declared in exercise.yaml; add it to `mutants`, with the checks it fails"
+            } else {
+                "only folders belong here, one for each mutant"
+            };
+            self.mistakes.elsewhere(path, message);
+        }
+    }
+
+    /// `verify` wants every check failed by a mutant; it is told early.
+    fn unproven(&mut self, checks: &[CheckSpec], failed: &HashSet<String>) {
+        for check in checks.iter().filter(|check| !failed.contains(&check.id)) {
+            let entries = self.node.get("checks").and_then(Node::list).into_iter().flatten();
+            let is_it = |node: &&Node| matches!(node.get("id"), Some(Node { value: Value::Text(id) | Value::Number(id), .. }) if *id == check.id);
+            let place = entries.into_iter().find(is_it).map_or(Place::default(), |node| node.key_place("id"));
+            self.mistakes.warn(
+                place,
+                format!("no mutant fails the check `{}`, so nothing shows that it can fail", check.id),
+            );
+        }
+    }
+}
+
+/// A path below a folder with `./` and slashes at the end taken off; `None` where it leads out.
+fn relative(path: &str) -> Option<String> {
+    if path.starts_with('/') || path.contains(['\\', '\0']) {
+        return None;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    (!parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
