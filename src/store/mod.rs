@@ -1,0 +1,144 @@
+//! The only room with SQL: one file per aggregate, SQLite and PostgreSQL from one text.
+//!
+//! `web`, `grading` and `live` call it with plain values; it knows nothing of axum, the engine or
+//! how a report comes about. Every write is one transaction (`BEGIN IMMEDIATE` on SQLite); every
+//! update that must hit one row says so when it does not.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `database` | the two pools, transactions, the macro that serves both, migrations |
+//! | `content` | archives and exercise folders, by their SHA-256 |
+//! | `bells` | who is woken when something was queued, appended or changed |
+//! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
+//! | `submissions` | taking a submission and its first grading |
+//! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
+//! | `events` | what happened in a grading, in order |
+//! | `progress` | the cells of the board and the grid |
+//! | `workers` | who grades |
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::clock::Clock;
+
+#[macro_use]
+mod database;
+mod bells;
+mod catalogue;
+mod cohorts;
+mod columns;
+mod content;
+mod error;
+mod events;
+mod gradings;
+mod people;
+mod progress;
+mod queue;
+mod sessions;
+mod sign_ins;
+mod submissions;
+mod workers;
+
+pub use catalogue::PublishedExercise;
+pub use cohorts::{Cohort, Member};
+pub use error::{Error, Result};
+pub use events::StoredEvent;
+pub use gradings::{Grading, GradingState, Lane};
+pub use people::Person;
+pub use progress::{Cell, CellState};
+pub use queue::{Claim, Lease};
+pub use sessions::{ApiToken, Session};
+pub use submissions::{NewSubmission, Submission};
+pub use workers::Worker;
+
+/// Database plus content store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: database::Database,
+    content: content::ContentStore,
+    bells: bells::Bells,
+    grids: progress::Grids,
+    clock: Clock,
+    /// Keeps identifiers of one millisecond in the order they were made.
+    ids: Mutex<ContextV7>,
+    /// Hears what other processes do; ends with the last clone.
+    listener: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Store {
+    /// Opens `sqlite:/path/file` (created if missing) or `postgres://…` and brings its tables up to
+    /// date; safe when several processes do so at once. Contents lie under `content_root`.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when `database_url` is of neither kind, [`Error::Database`] and
+    /// [`Error::Migration`] when the database cannot be reached or brought up to date,
+    /// [`Error::Content`] when `content_root` cannot be used.
+    pub async fn open(database_url: &str, content_root: &Path, clock: Clock) -> Result<Self> {
+        let content = content::ContentStore::open(content_root)?;
+        let database = database::Database::open(database_url).await?;
+        let bells = bells::Bells::default();
+        let listener = match &database {
+            database::Database::Postgres(pool) => bells.listen(pool).await?,
+            database::Database::Sqlite { readers, .. } => bells.glance(readers),
+        };
+        let ids = Mutex::new(ContextV7::new());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                content,
+                bells,
+                grids: progress::Grids::default(),
+                clock,
+                ids,
+                listener,
+            }),
+        })
+    }
+
+    /// Waits for running queries and closes the connections. Calls after it fail.
+    pub async fn close(&self) {
+        // It holds a connection, for which closing would wait.
+        self.inner.listener.abort();
+        self.inner.database.close().await;
+    }
+
+    /// Quick: does the database answer? For `/readyz`.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        on!(self.reads(), db => sqlx::query("SELECT 1").execute(db).await.map(drop))?;
+        Ok(())
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.inner.clock.now()
+    }
+
+    /// A new identifier: sorts by the time it was made.
+    fn new_id(&self) -> Uuid {
+        let now = self.now();
+        let context = self.inner.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+    }
+}
+
+/// `later` after `now`, in the precision that is stored.
+fn after(now: DateTime<Utc>, later: std::time::Duration) -> DateTime<Utc> {
+    use chrono::SubsecRound as _;
+    let later = chrono::TimeDelta::from_std(later).unwrap_or(chrono::TimeDelta::MAX);
+    now.checked_add_signed(later).unwrap_or(DateTime::<Utc>::MAX_UTC).trunc_subsecs(6)
+}
+
+/// An update that must hit exactly one row did.
+fn one_row(affected: u64, otherwise: Error) -> Result<()> {
+    if affected == 1 { Ok(()) } else { Err(otherwise) }
+}
