@@ -1,0 +1,17 @@
+//! `grade(exercise, submission, engine) -> report`, phase by phase, and the worker around it.
+//!
+//! `drydock grade`, `drydock exercise verify` and the worker behind the web use the very same
+//! [`grade()`]. The room knows the sandbox, the checks and the store; it knows nothing of pages.
+//!
+//! * `grade.rs` runs the phases and turns what checks find into a report.
+//! * `course.rs` keeps what is known of each check while the phases go by.
+//! * `verify.rs` proves an exercise with its solution, starter and mutants.
+//! * `worker.rs` claims gradings, keeps their leases and stores their reports.
+
+mod course;
+mod grade;
+pub mod verify;
+pub mod worker;
+
+pub use course::{Cause, Observer, Step};
+pub use grade::{Graded, Handed, Job, grade, needs_engine};
