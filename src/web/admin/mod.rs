@@ -1,0 +1,124 @@
+//! What an admin sees first: cohorts, people, exercises, workers and queue at a glance.
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::State;
+
+use super::page::Frame;
+use super::routes::{Access, Routes};
+use super::shape::Shape;
+use super::words::{Ago, Moment};
+use super::{AppState, Csrf, Result, Viewer};
+
+/// Silence after which a worker counts as gone.
+const GONE_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(90);
+
+/// The routes of this room.
+pub fn register(routes: Routes) -> Routes {
+    routes.get("/admin", Access::Admin, home)
+}
+
+/// The home of an admin.
+#[derive(Template, WebTemplate)]
+#[template(path = "admin/home.html")]
+pub struct HomePage {
+    pub(crate) frame: Frame,
+    pub(crate) queued: i64,
+    pub(crate) oldest: Option<Ago>,
+    pub(crate) running: usize,
+    pub(crate) workers: Vec<WorkerRow>,
+    pub(crate) cohorts: Vec<CohortRow>,
+    pub(crate) people: Vec<PersonRow>,
+    pub(crate) exercises: Vec<ExerciseRow>,
+}
+
+pub(crate) struct WorkerRow {
+    pub(crate) shape: Shape,
+    pub(crate) host: String,
+    pub(crate) state: String,
+    pub(crate) engine: String,
+    pub(crate) version: String,
+    pub(crate) seen: Ago,
+}
+
+pub(crate) struct CohortRow {
+    pub(crate) href: String,
+    pub(crate) name: String,
+    pub(crate) workshop: String,
+    pub(crate) code: String,
+    pub(crate) since: Moment,
+}
+
+pub(crate) struct PersonRow {
+    pub(crate) name: String,
+    pub(crate) role: &'static str,
+    pub(crate) since: Moment,
+}
+
+pub(crate) struct ExerciseRow {
+    pub(crate) slug: String,
+    pub(crate) title: String,
+    pub(crate) version: String,
+    pub(crate) published: Moment,
+}
+
+/// `GET /admin`
+///
+/// # Errors
+/// Faults of ours.
+pub async fn home(State(state): State<AppState>, viewer: Viewer, csrf: Csrf) -> Result<HomePage> {
+    let now = state.clock.now();
+    let (queued, oldest) = state.store.queue_depth().await?;
+    let running = state.store.running().await?.len();
+    let workers = state.store.workers().await?.into_iter().map(|worker| {
+        let gone = now - worker.last_seen > GONE_AFTER;
+        let (shape, said) = match (gone, worker.paused_because) {
+            (true, _) => (Shape::Fault, "not heard of".to_owned()),
+            (false, Some(because)) => (Shape::Waiting, format!("paused: {because}")),
+            (false, None) => (Shape::Passed, "ready".to_owned()),
+        };
+        WorkerRow {
+            shape,
+            host: worker.host,
+            state: said,
+            engine: worker.engine.unwrap_or_else(|| "not known yet".into()),
+            version: worker.version,
+            seen: Ago { at: worker.last_seen, now },
+        }
+    });
+    let workers = workers.collect();
+    let cohorts = state.store.cohorts().await?.into_iter().map(|cohort| CohortRow {
+        href: format!("/cohorts/{}/grid", cohort.id),
+        name: cohort.name,
+        workshop: cohort.workshop,
+        code: cohort.join_code,
+        since: Moment(cohort.created_at),
+    });
+    let cohorts: Vec<CohortRow> = cohorts.collect();
+    let exercises = state.store.published_exercises().await?.into_iter().map(|exercise| ExerciseRow {
+        slug: exercise.slug,
+        title: exercise.title,
+        version: exercise.version.chars().take(12).collect(),
+        published: Moment(exercise.published_at),
+    });
+    let exercises = exercises.collect();
+    let people = state.store.people().await?.into_iter().map(|person| PersonRow {
+        name: person.name,
+        role: match (person.deactivated_at.is_some(), person.admin) {
+            (true, _) => "deactivated",
+            (false, true) => "admin",
+            (false, false) => "",
+        },
+        since: Moment(person.created_at),
+    });
+    Ok(HomePage {
+        frame: Frame::new(Some(&viewer), &csrf).at("/admin", "Admin").to("/cohorts", "Cohorts"),
+        queued,
+        oldest: oldest.map(|at| Ago { at, now }),
+        running,
+        workers,
+        cohorts,
+        people: people.collect(),
+        exercises,
+    })
+}

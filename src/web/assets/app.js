@@ -1,0 +1,33 @@
+// Starts what the page at hand needs. Every page works without any of it.
+import { times } from "./times.js";
+import { copying } from "./copy.js";
+
+times();
+copying();
+const on = (selector, start) => {
+  const element = document.querySelector(selector);
+  if (element) start(element);
+};
+on("[data-live]", async (main) => (await import("./live.js")).live(main));
+on(".console", async (part) => (await import("./log.js")).log(part));
+on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
+on("#grid", async (box) => (await import("./grid.js")).grid(box));
+
+// On a small screen the bar scrolls: show where the reader is.
+on(".top nav [aria-current]", (item) => {
+  const bar = item.parentElement;
+  bar.scrollLeft = item.offsetLeft - bar.offsetLeft - (bar.clientWidth - item.clientWidth) / 2;
+});
+
+// An open menu closes when the reader turns elsewhere.
+on(".menu", (menu) => {
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+});

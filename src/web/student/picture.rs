@@ -1,0 +1,568 @@
+//! What the page of a submission shows, folded from the grading's events.
+//!
+//! The page draws a [`Picture`] of all events so far; the stream of the same page folds every
+//! further event into its own picture and sends the pieces that changed as [`Update`]s. So what a
+//! page shows does not depend on when it was opened, and every piece of markup exists once, in a
+//! template.
+
+use serde::Serialize;
+
+use super::pieces::{CheckPiece, ChecksPiece, LogPiece, StepView, StepsPiece, VerdictPiece, outcome_word};
+use crate::exercises::Exercise;
+use crate::live::{Event, Line};
+use crate::report::{CheckReport, OutcomeKind, Phase, Points, Report, Verdict};
+use crate::text;
+use crate::web::shape::{self, Shape};
+use crate::web::words::{count, escaped, took};
+
+/// The most lines of log that a page carries; the rest is behind a link.
+pub const LOG_LINES: usize = 2000;
+
+/// Who looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Hidden expectations are kept back.
+    Student,
+    /// Sees everything.
+    Trainer,
+}
+
+/// What the page needs of the exercise: its checks in order.
+#[derive(Clone, Debug, Default)]
+pub struct Outline {
+    /// In the exercise's order.
+    pub checks: Vec<Planned>,
+}
+
+/// A check before it has an outcome.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Its id in the exercise.
+    pub id: String,
+    /// What must hold.
+    pub title: String,
+    /// Points to be had.
+    pub points: u32,
+    /// When it is looked at.
+    pub phase: Phase,
+    /// Every hint, the first included.
+    pub hints: Vec<String>,
+}
+
+impl From<&Exercise> for Outline {
+    fn from(exercise: &Exercise) -> Self {
+        let checks = exercise.checks.iter().map(|check| Planned {
+            id: check.id.clone(),
+            title: check.title.clone(),
+            points: check.points,
+            phase: check.kind.phase(),
+            hints: check.hints.clone(),
+        });
+        Self { checks: checks.collect() }
+    }
+}
+
+/// How far the grading is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Not begun.
+    Queued {
+        /// Gradings before this one; `None` when that is not known.
+        ahead: Option<i64>,
+    },
+    /// A worker has it.
+    Running {
+        /// The first is 1.
+        attempt: i32,
+    },
+    /// Ours failed, and another attempt follows.
+    Retrying {
+        /// Seconds until then, from when that was decided.
+        in_seconds: u64,
+    },
+    /// The verdict is there.
+    Done {
+        /// The judgement.
+        verdict: Verdict,
+        /// The sum over the checks.
+        points: Points,
+        /// Whether a trainer still has to read an answer.
+        waiting: bool,
+        /// From the first attempt's start to the verdict.
+        seconds: Option<f64>,
+        /// A sentence about a fault.
+        fault: Option<String>,
+    },
+}
+
+struct Step {
+    phase: Phase,
+    shape: Shape,
+    seconds: Option<f64>,
+}
+
+/// Everything that is shown of a grading.
+pub struct Picture {
+    audience: Audience,
+    outline: Outline,
+    stage: Stage,
+    steps: Vec<Step>,
+    reports: Vec<Option<CheckReport>>,
+    log: Vec<String>,
+    log_source: Option<String>,
+}
+
+/// A piece of the page and what it is replaced by, or what is added at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Patch {
+    /// The element's id.
+    pub id: String,
+    /// The element anew, or what comes into it at the end.
+    pub html: String,
+    /// Whether `html` is added at the end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub append: bool,
+}
+
+/// What one event changes on an open page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Update {
+    /// Pieces of the page.
+    pub patches: Vec<Patch>,
+    /// A sentence for screen readers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub say: Option<String>,
+    /// The state's words for the browser's tab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The state's drawing for the browser's tab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<&'static str>,
+    /// Whether nothing more follows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
+}
+
+impl Picture {
+    /// Before anything happened.
+    #[must_use]
+    pub fn new(outline: Outline, audience: Audience) -> Self {
+        let mut picture = Self {
+            audience,
+            reports: Vec::new(),
+            outline,
+            stage: Stage::Queued { ahead: None },
+            steps: Vec::new(),
+            log: Vec::new(),
+            log_source: None,
+        };
+        picture.forget();
+        picture
+    }
+
+    /// How far the grading is.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Whether the verdict is there.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done { .. })
+    }
+
+    /// Whether anything of this exercise prints into the log.
+    #[must_use]
+    pub fn has_log(&self) -> bool {
+        !self.log.is_empty() || self.outline.checks.iter().any(|check| check.phase > Phase::Read)
+    }
+
+    /// Tells the place in the queue; nothing happens once a worker has it.
+    pub fn queued(&mut self, ahead: i64) -> Update {
+        if self.stage == (Stage::Queued { ahead: Some(ahead) }) || !matches!(self.stage, Stage::Queued { .. })
+        {
+            return Update::default();
+        }
+        self.stage = Stage::Queued { ahead: Some(ahead) };
+        self.verdict_update(None)
+    }
+
+    /// Takes the stored report for what happened: it is the last word.
+    pub fn settle(&mut self, report: &Report, seconds: Option<f64>) {
+        for check in &report.checks {
+            self.set(check.clone());
+        }
+        for step in &mut self.steps {
+            step.seconds =
+                report.phases.iter().find(|phase| phase.name == step.phase).map(|phase| phase.seconds);
+        }
+        self.stage = Stage::Done {
+            verdict: report.verdict,
+            points: report.points,
+            waiting: report.waits_for_review(),
+            seconds,
+            fault: report.fault().map(str::to_owned),
+        };
+        self.settle_steps();
+    }
+
+    /// Folds one event in; what it changes on an open page.
+    pub fn apply(&mut self, event: &Event) -> Update {
+        match event {
+            Event::Started { attempt } => {
+                self.forget();
+                self.stage = Stage::Running { attempt: *attempt };
+                let mut update = self.verdict_update(Some("Grading has started.".into()));
+                update.patches.extend([self.steps_patch(), self.checks_patch(), self.log_patch()]);
+                update
+            }
+            Event::PhaseStarted { phase } => self.phase(*phase, Shape::Running, None),
+            Event::PhaseFinished { phase, seconds } => {
+                let failed = self.any(*phase, &[OutcomeKind::Failed]);
+                let broken = self.any(*phase, &[OutcomeKind::Broken]);
+                let shape = if broken {
+                    Shape::Fault
+                } else if failed {
+                    Shape::Failed
+                } else {
+                    Shape::Passed
+                };
+                self.phase(*phase, shape, Some(*seconds))
+            }
+            Event::Log { source, lines } => {
+                let html = self.log_lines(source, lines);
+                self.log.push(html.clone());
+                Update::of(Patch { id: "log".into(), html, append: true })
+            }
+            Event::LogTruncated { source } => {
+                let html = format!(
+                    "<p class=\"note\">The log of {} was cut here: it reached its limit.</p>",
+                    escaped(&text::visible(source))
+                );
+                self.log.push(html.clone());
+                Update::of(Patch { id: "log".into(), html, append: true })
+            }
+            Event::Outcome { check } => self.outcome((**check).clone()),
+            Event::Retrying { in_seconds, .. } => {
+                self.stage = Stage::Retrying { in_seconds: *in_seconds };
+                self.verdict_update(Some("This was us; it did not count. We try again.".into()))
+            }
+            Event::Finished { verdict, points, waiting, seconds } => {
+                self.stage = Stage::Done {
+                    verdict: *verdict,
+                    points: *points,
+                    waiting: *waiting,
+                    seconds: Some(*seconds),
+                    fault: self.fault(),
+                };
+                self.settle_steps();
+                let said = self.headline();
+                let mut update = self.verdict_update(Some(said));
+                update.patches.extend([self.steps_patch(), self.checks_patch()]);
+                update.done = true;
+                update
+            }
+        }
+    }
+
+    /// The verdict in one line, as it is also the browser's title.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match &self.stage {
+            Stage::Queued { ahead: None } => "In the queue".into(),
+            Stage::Queued { ahead: Some(0) } => "Next in the queue".into(),
+            Stage::Queued { ahead: Some(ahead) } => format!("In the queue, {ahead} before you"),
+            Stage::Running { .. } => {
+                let done = self.reports.iter().flatten().count();
+                format!("Grading: {done} of {}", count(self.reports.len().try_into().unwrap_or(0), "check"))
+            }
+            Stage::Retrying { .. } => "Trying again".into(),
+            Stage::Done { verdict: Verdict::Passed, waiting: true, points, .. } => {
+                if points.possible == 0 {
+                    "Waiting for review".into()
+                } else {
+                    format!("Waiting for review: {} of {} so far", points.earned, of_points(points.possible))
+                }
+            }
+            Stage::Done { verdict: Verdict::Passed, points, .. } => {
+                format!("Passed: {} of {}", points.earned, of_points(points.possible))
+            }
+            Stage::Done { verdict: Verdict::Failed, points, .. } => {
+                format!("Not yet: {} of {}", points.earned, of_points(points.possible))
+            }
+            Stage::Done { verdict: Verdict::ExerciseFault | Verdict::PlatformFault, .. } => {
+                "This was us; it did not count".into()
+            }
+        }
+    }
+
+    /// The line under the headline.
+    fn about(&self) -> String {
+        match &self.stage {
+            Stage::Queued { ahead: None | Some(0) } => "starts as soon as a worker is free".into(),
+            Stage::Queued { .. } => "this page shows when it starts".into(),
+            Stage::Running { attempt } if *attempt > 1 => format!("attempt {attempt}"),
+            Stage::Retrying { in_seconds } => {
+                format!("This was us; it did not count. Next attempt in {}.", took_whole(*in_seconds))
+            }
+            Stage::Done { fault: Some(fault), .. } => fault.clone(),
+            Stage::Done { verdict: Verdict::ExerciseFault, .. } => {
+                "The exercise itself is at fault; your trainer has been told.".into()
+            }
+            Stage::Done { verdict: Verdict::PlatformFault, .. } => {
+                "We tried several times. Hand it in again later, or ask your trainer.".into()
+            }
+            Stage::Done { seconds: Some(seconds), .. } => format!("verdict in {}", took(*seconds)),
+            Stage::Running { .. } | Stage::Done { .. } => String::new(),
+        }
+    }
+
+    /// The shape of the whole.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match &self.stage {
+            Stage::Queued { .. } => Shape::Waiting,
+            Stage::Running { .. } => Shape::Running,
+            Stage::Retrying { .. } => Shape::Fault,
+            Stage::Done { verdict, waiting, .. } => shape::of_verdict(*verdict, *waiting),
+        }
+    }
+
+    /// The headline as a piece of the page.
+    #[must_use]
+    pub fn verdict(&self) -> VerdictPiece {
+        VerdictPiece { shape: self.shape(), headline: self.headline(), about: self.about() }
+    }
+
+    /// The phases as a piece of the page.
+    #[must_use]
+    pub fn steps(&self) -> StepsPiece {
+        let steps = self.steps.iter().map(|step| {
+            let checks = self.outline.checks.iter().filter(|check| check.phase == step.phase).count();
+            let mut about = Vec::new();
+            if checks > 0 {
+                about.push(count(checks.try_into().unwrap_or(0), "check"));
+            }
+            about.extend(step.seconds.map(took));
+            StepView {
+                shape: step.shape,
+                title: step_title(step.phase, step.shape),
+                about: about.join(" · "),
+            }
+        });
+        StepsPiece { steps: steps.collect() }
+    }
+
+    /// The checks, in the exercise's order.
+    #[must_use]
+    pub fn checks(&self) -> Vec<CheckPiece<'_>> {
+        (0..self.outline.checks.len()).map(|index| self.check(index)).collect()
+    }
+
+    /// The newest [`LOG_LINES`] lines of the log as HTML, and whether earlier ones were left out.
+    #[must_use]
+    pub fn log(&self) -> (String, bool) {
+        let mut lines = 0;
+        let mut from = self.log.len();
+        while from > 0 && lines < LOG_LINES {
+            from -= 1;
+            lines += self.log[from].matches("<p").count();
+        }
+        (self.log[from..].concat(), from > 0)
+    }
+
+    /// Back to before the first attempt, but for the place in the queue.
+    fn forget(&mut self) {
+        let used = |phase: Phase| match phase {
+            Phase::Clean => false,
+            Phase::Fetch | Phase::Read => true,
+            // A build without checks of its own still happens before the checks that need an image.
+            Phase::Build => self.outline.checks.iter().any(|check| check.phase >= Phase::Build),
+            later => self.outline.checks.iter().any(|check| check.phase == later),
+        };
+        self.steps = Phase::ALL
+            .into_iter()
+            .filter(|phase| used(*phase))
+            .map(|phase| Step { phase, shape: Shape::NotStarted, seconds: None })
+            .collect();
+        self.reports = vec![None; self.outline.checks.len()];
+        self.log.clear();
+        self.log_source = None;
+    }
+
+    fn set(&mut self, mut check: CheckReport) -> Option<usize> {
+        let index = self.outline.checks.iter().position(|planned| planned.id == check.id)?;
+        if self.audience == Audience::Student {
+            check.redact();
+        }
+        self.reports[index] = Some(check);
+        Some(index)
+    }
+
+    fn outcome(&mut self, check: CheckReport) -> Update {
+        let said = format!("{}: {}", outcome_word(check.outcome), check.title);
+        let Some(index) = self.set(check) else { return Update::default() };
+        let mut update = self.verdict_update(Some(said));
+        update.patches.push(Patch {
+            id: self.check(index).element(),
+            html: self.check(index).to_string(),
+            append: false,
+        });
+        update
+    }
+
+    fn phase(&mut self, phase: Phase, shape: Shape, seconds: Option<f64>) -> Update {
+        let Some(step) = self.steps.iter_mut().find(|step| step.phase == phase) else {
+            return Update::default();
+        };
+        step.shape = shape;
+        step.seconds = seconds;
+        let mut update = Update::of(self.steps_patch());
+        if shape == Shape::Running {
+            for index in 0..self.outline.checks.len() {
+                if self.outline.checks[index].phase == phase && self.reports[index].is_none() {
+                    let check = self.check(index);
+                    update.patches.push(Patch {
+                        id: check.element(),
+                        html: check.to_string(),
+                        append: false,
+                    });
+                }
+            }
+        }
+        update
+    }
+
+    /// After the verdict no step is under way: it did what its checks say, or was not reached.
+    fn settle_steps(&mut self) {
+        for index in 0..self.steps.len() {
+            let phase = self.steps[index].phase;
+            let shape = if self.any(phase, &[OutcomeKind::Broken]) {
+                Shape::Fault
+            } else if self.any(phase, &[OutcomeKind::Failed]) {
+                Shape::Failed
+            } else if self.any(phase, &[OutcomeKind::Skipped]) {
+                // A build that fails shows in what had to be skipped, from the next phase on.
+                Shape::Skipped
+            } else if self.steps[index].seconds.is_some()
+                || self.any(phase, &[OutcomeKind::Passed, OutcomeKind::Waiting])
+            {
+                Shape::Passed
+            } else {
+                Shape::Skipped
+            };
+            self.steps[index].shape = shape;
+        }
+    }
+
+    /// What the first broken check says, as [`Report::fault`].
+    fn fault(&self) -> Option<String> {
+        let mut reports = self.reports.iter().flatten();
+        reports.find(|report| report.outcome == OutcomeKind::Broken).map(|report| report.observed.clone())
+    }
+
+    fn any(&self, phase: Phase, kinds: &[OutcomeKind]) -> bool {
+        self.outline
+            .checks
+            .iter()
+            .zip(&self.reports)
+            .filter_map(|(planned, report)| report.as_ref().filter(|_| planned.phase == phase))
+            .any(|report| kinds.contains(&report.outcome))
+    }
+
+    fn check(&self, index: usize) -> CheckPiece<'_> {
+        let planned = &self.outline.checks[index];
+        let report = self.reports[index].as_ref();
+        let under_way =
+            self.steps.iter().any(|step| step.phase == planned.phase && step.shape == Shape::Running);
+        let shape = match report {
+            Some(report) => report.outcome.into(),
+            None if self.is_done() => Shape::Skipped,
+            None if under_way => Shape::Running,
+            None => Shape::NotStarted,
+        };
+        CheckPiece { planned, report, shape, trainer: self.audience == Audience::Trainer }
+    }
+
+    fn verdict_update(&self, say: Option<String>) -> Update {
+        Update {
+            patches: vec![Patch { id: "verdict".into(), html: self.verdict().to_string(), append: false }],
+            say,
+            title: Some(self.headline()),
+            icon: Some(self.shape().name()),
+            done: false,
+        }
+    }
+
+    fn steps_patch(&self) -> Patch {
+        Patch { id: "steps".into(), html: self.steps().to_string(), append: false }
+    }
+
+    fn checks_patch(&self) -> Patch {
+        let html = ChecksPiece { checks: self.checks() }.to_string();
+        Patch { id: "checks".into(), html, append: false }
+    }
+
+    fn log_patch(&self) -> Patch {
+        let (log, cut) = self.log();
+        Patch { id: "log".into(), html: LogPiece { log, cut }.to_string(), append: false }
+    }
+
+    fn log_lines(&mut self, source: &str, lines: &[Line]) -> String {
+        let mut html = String::new();
+        if self.log_source.as_deref() != Some(source) {
+            let name = if source == "build" {
+                "Build".into()
+            } else {
+                format!("Output of {}", text::visible(source))
+            };
+            html.push_str("<p class=\"source\">");
+            html.push_str(&escaped(&name));
+            html.push_str("</p>");
+            self.log_source = Some(source.to_owned());
+        }
+        for line in lines {
+            html.push_str(if line.stderr && source != "build" { "<p class=\"e\">" } else { "<p>" });
+            html.push_str(&text::ansi_to_html(&line.text));
+            html.push_str("</p>");
+        }
+        html
+    }
+}
+
+impl Update {
+    fn of(patch: Patch) -> Self {
+        Self { patches: vec![patch], ..Self::default() }
+    }
+
+    /// Whether an open page stays as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.patches.is_empty() && self.say.is_none() && !self.done
+    }
+}
+
+fn of_points(points: u32) -> String {
+    count(points.into(), "point")
+}
+
+fn took_whole(seconds: u64) -> String {
+    crate::units::Span::from_secs(seconds).to_string()
+}
+
+fn step_title(phase: Phase, shape: Shape) -> &'static str {
+    let under_way = matches!(shape, Shape::Running | Shape::NotStarted | Shape::Skipped);
+    match (phase, under_way) {
+        (Phase::Fetch, true) => "Fetch",
+        (Phase::Fetch, false) => "Fetched",
+        (Phase::Read, _) => "Read",
+        (Phase::Build, true) => "Build",
+        (Phase::Build, false) => "Built",
+        (Phase::Image, _) => "Image",
+        (Phase::Run, true) => "Run",
+        (Phase::Run, false) => "Ran",
+        (Phase::Disturb, _) => "Trouble",
+        (Phase::Clean, _) => "Clean up",
+    }
+}

@@ -1,0 +1,120 @@
+//! The pieces of a submission's page that change while it is graded, each with its template. A page
+//! is made of them, and its stream sends them one by one (see [`super::picture`]).
+
+use askama::Template;
+
+use super::picture::Planned;
+use crate::report::{CheckReport, OutcomeKind};
+use crate::web::markdown;
+use crate::web::shape::Shape;
+
+/// `verdict` of the page.
+#[derive(Template)]
+#[template(path = "student/verdict.html")]
+pub struct VerdictPiece {
+    pub(super) shape: Shape,
+    pub(super) headline: String,
+    pub(super) about: String,
+}
+
+/// `steps` of the page.
+#[derive(Template)]
+#[template(path = "student/steps.html")]
+pub struct StepsPiece {
+    pub(super) steps: Vec<StepView>,
+}
+
+pub(super) struct StepView {
+    pub(super) shape: Shape,
+    pub(super) title: &'static str,
+    pub(super) about: String,
+}
+
+/// `checks` of the page.
+#[derive(Template)]
+#[template(path = "student/checks.html")]
+pub struct ChecksPiece<'a> {
+    /// In the exercise's order.
+    pub checks: Vec<CheckPiece<'a>>,
+}
+
+/// `log` of the page.
+#[derive(Template)]
+#[template(path = "student/log.html")]
+pub struct LogPiece {
+    /// Ready HTML of the lines.
+    pub log: String,
+    /// Whether earlier lines were left out.
+    pub cut: bool,
+}
+
+/// One check of the page.
+#[derive(Template)]
+#[template(path = "student/check.html")]
+pub struct CheckPiece<'a> {
+    pub(super) planned: &'a Planned,
+    pub(super) report: Option<&'a CheckReport>,
+    pub(super) shape: Shape,
+    pub(super) trainer: bool,
+}
+
+impl askama::filters::HtmlSafe for VerdictPiece {}
+impl askama::filters::HtmlSafe for StepsPiece {}
+impl askama::filters::HtmlSafe for ChecksPiece<'_> {}
+impl askama::filters::HtmlSafe for LogPiece {}
+impl askama::filters::HtmlSafe for CheckPiece<'_> {}
+
+impl CheckPiece<'_> {
+    pub(super) fn element(&self) -> String {
+        format!("check-{}", self.planned.id)
+    }
+
+    /// The state as a word for screen readers.
+    fn word(&self) -> &'static str {
+        match self.report {
+            Some(report) => outcome_word(report.outcome),
+            None if self.shape == Shape::Running => "Being checked",
+            None => "Not checked yet",
+        }
+    }
+
+    fn score(&self) -> String {
+        match self.report.map(|report| report.outcome) {
+            Some(OutcomeKind::Passed | OutcomeKind::Failed) => {
+                format!("{} / {}", self.report.map_or(0, |report| report.points.earned), self.planned.points)
+            }
+            _ => format!("– / {}", self.planned.points),
+        }
+    }
+
+    /// Whether the details matter enough to be open.
+    fn is_open(&self) -> bool {
+        matches!(self.shape, Shape::Failed | Shape::Fault)
+    }
+
+    /// The report where there are details to show; a check that was skipped or waits has one
+    /// sentence to say.
+    fn detailed(&self) -> Option<&CheckReport> {
+        self.report.filter(|_| !matches!(self.shape, Shape::Skipped | Shape::Waiting))
+    }
+
+    /// The hints of a check that did not pass, as HTML.
+    fn hints(&self) -> Vec<String> {
+        if self.shape == Shape::Failed {
+            self.planned.hints.iter().map(|hint| markdown::phrase(hint)).collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// The outcome in words.
+pub(super) fn outcome_word(outcome: OutcomeKind) -> &'static str {
+    match outcome {
+        OutcomeKind::Passed => "Passed",
+        OutcomeKind::Failed => "Not yet",
+        OutcomeKind::Skipped => "Skipped",
+        OutcomeKind::Broken => "Our fault",
+        OutcomeKind::Waiting => "Waiting for review",
+    }
+}

@@ -1,0 +1,277 @@
+//! A submission: its verdict and evidence, live while it is graded. The same page serves its trainer,
+//! who also sees hidden expectations and causes of faults.
+
+use std::fmt::Write as _;
+
+use askama::Template;
+use askama_web::WebTemplate;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::board::{frame, href};
+use super::picture::{Audience, Outline, Picture, Stage, Update};
+use super::pieces::{ChecksPiece, LogPiece};
+use crate::checks::Question;
+use crate::exercises::Exercise;
+use crate::live::Event;
+use crate::store::{Grading, GradingState, StoredEvent, Submission};
+use crate::submissions::{Answer, Source};
+use crate::text;
+use crate::web::page::Frame;
+use crate::web::shape::Shape;
+use crate::web::sse::{self, Message, Teller};
+use crate::web::words::{Moment, bytes, count, escaped};
+use crate::web::{AppState, Csrf, Result, Scope, Viewer, body, markdown};
+
+/// More events than any grading has: its log is capped long before.
+const EVENTS: i64 = 100_000;
+
+/// A submission, as it stands.
+#[derive(Template, WebTemplate)]
+#[template(path = "student/submission.html")]
+pub struct SubmissionPage {
+    pub(crate) frame: Frame,
+    pub(crate) exercise: String,
+    pub(crate) exercise_href: String,
+    /// Whose it is, where somebody else looks.
+    pub(crate) student: Option<String>,
+    pub(crate) number: i64,
+    pub(crate) handed_in: String,
+    pub(crate) at: Moment,
+    pub(crate) picture: Picture,
+    pub(crate) stream: Option<String>,
+    pub(crate) cause: Option<String>,
+    pub(crate) answers: Vec<AnswerView>,
+    pub(crate) previous: Option<String>,
+    pub(crate) newer: Option<String>,
+    pub(crate) log_href: String,
+}
+
+pub(crate) struct AnswerView {
+    pub(crate) title: String,
+    pub(crate) html: String,
+}
+
+impl SubmissionPage {
+    fn checks(&self) -> ChecksPiece<'_> {
+        ChecksPiece { checks: self.picture.checks() }
+    }
+
+    fn log(&self) -> LogPiece {
+        let (log, cut) = self.picture.log();
+        LogPiece { log, cut }
+    }
+}
+
+/// `GET /submissions/{submission}`
+///
+/// # Errors
+/// Faults of ours.
+pub async fn show(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    scope: Scope,
+    csrf: Csrf,
+) -> Result<SubmissionPage> {
+    let (submission, grading) = (scope.submission()?, scope.grading()?);
+    let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
+    let (picture, seq) = picture(&state, &scope, &exercise, grading, None).await?;
+    let student = if submission.person == viewer.person.id {
+        None
+    } else {
+        Some(text::visible(&state.store.person(submission.person).await?.name).into_owned())
+    };
+    let siblings =
+        state.store.submissions_of(submission.cohort, submission.person, &submission.exercise).await?;
+    let sibling = |number: i64| {
+        let found = siblings.iter().find(|(other, _)| other.number == number);
+        found.map(|(other, _)| format!("/submissions/{}", other.id))
+    };
+    let here = format!("/submissions/{}", submission.id);
+    let exercise_href = href(submission.cohort, &submission.exercise);
+    let frame = frame(&viewer, &scope, &csrf)
+        .to(&exercise_href, &exercise.title)
+        .at(&here, format!("Submission {}", submission.number));
+    Ok(SubmissionPage {
+        frame,
+        exercise: exercise.title.clone(),
+        exercise_href,
+        student,
+        number: submission.number,
+        handed_in: handed_in(submission),
+        at: Moment(submission.created_at),
+        stream: (!picture.is_done()).then(|| format!("{here}/events?grading={}&after={seq}", grading.id)),
+        picture,
+        cause: grading.fault.clone().filter(|_| scope.sees_everything()),
+        answers: answers(&exercise, submission),
+        previous: sibling(submission.number - 1),
+        newer: sibling(submission.number + 1),
+        log_href: format!("{here}/log.txt"),
+    })
+}
+
+/// Which grading a page was drawn of.
+#[derive(Deserialize)]
+pub struct Drawn {
+    grading: Option<Uuid>,
+}
+
+/// `GET /submissions/{submission}/events`
+///
+/// # Errors
+/// [`crate::web::Error::TooMany`] when the viewer follows too much at once.
+pub async fn events(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    scope: Scope,
+    body::Query(drawn): body::Query<Drawn>,
+    body::Query(from): body::Query<sse::After>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let (submission, grading) = (scope.submission()?, scope.grading()?);
+    if drawn.grading.is_some_and(|drawn| drawn != grading.id) {
+        // Graded anew since the page was drawn: another picture altogether.
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
+        return Ok((kind, "event: update\ndata: {\"reload\":true}\n\n").into_response());
+    }
+    let after = from.after(&headers)?;
+    let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
+    let (picture, _) = picture(&state, &scope, &exercise, grading, Some(after)).await?;
+    sse::grading(&state, &viewer, grading, after, PageTeller { picture }).await
+}
+
+/// `GET /submissions/{submission}/log.txt`
+///
+/// # Errors
+/// Faults of ours.
+pub async fn log(State(state): State<AppState>, scope: Scope) -> Result<Response> {
+    let stored = state.store.events_after(scope.grading()?.id, 0, EVENTS).await?;
+    let mut out = String::new();
+    let mut last = None;
+    for event in stored.iter().filter_map(read) {
+        match event {
+            Event::Started { .. } => {
+                out.clear();
+                last = None;
+            }
+            Event::Log { source, lines } => {
+                let source = text::for_terminal(&source);
+                if last.as_ref() != Some(&source) {
+                    let _ = writeln!(out, "== {source} ==");
+                    last = Some(source);
+                }
+                for line in lines {
+                    out.push_str(&text::for_terminal(&line.text));
+                    out.push('\n');
+                }
+            }
+            Event::LogTruncated { source } => {
+                let source = text::for_terminal(&source);
+                let _ = writeln!(out, "== {source}: cut here, it reached its limit ==");
+            }
+            _ => {}
+        }
+    }
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))];
+    Ok((kind, out).into_response())
+}
+
+/// The picture of the events up to `until`, or of all there are with the stored report; and the
+/// number of the last event in it.
+async fn picture(
+    state: &AppState,
+    scope: &Scope,
+    exercise: &Exercise,
+    grading: &Grading,
+    until: Option<i64>,
+) -> Result<(Picture, i64)> {
+    let audience = if scope.sees_everything() { Audience::Trainer } else { Audience::Student };
+    let mut picture = Picture::new(Outline::from(exercise), audience);
+    let stored = match until {
+        Some(0) => Vec::new(),
+        Some(until) => state.store.events_after(grading.id, 0, until).await?,
+        None => state.store.events_after(grading.id, 0, EVENTS).await?,
+    };
+    let mut seq = 0;
+    for event in stored.iter().filter(|event| until.is_none_or(|until| event.seq <= until)) {
+        seq = event.seq;
+        if let Some(event) = read(event) {
+            picture.apply(&event);
+        }
+    }
+    if until.is_none() {
+        match (&grading.state, &grading.report) {
+            (GradingState::Done, Some(report)) => {
+                let told = match picture.stage() {
+                    Stage::Done { seconds, .. } => *seconds,
+                    _ => None,
+                };
+                picture.settle(report, told.or_else(|| seconds(grading)));
+            }
+            (GradingState::Queued, _) => {
+                picture.queued(state.store.place_in_queue(grading.id).await?);
+            }
+            _ => {}
+        }
+    }
+    Ok((picture, seq))
+}
+
+/// An event as it was stored; one that cannot be read is left out, the report tells the rest.
+fn read(stored: &StoredEvent) -> Option<Event> {
+    serde_json::from_str(&stored.payload).ok()
+}
+
+fn seconds(grading: &Grading) -> Option<f64> {
+    let took = grading.finished_at? - grading.started_at?;
+    Some(took.as_seconds_f64())
+}
+
+fn handed_in(submission: &Submission) -> String {
+    let what = match &submission.source {
+        Source::Upload { file_name } => text::visible(file_name).into_owned(),
+        Source::Folder { name } => format!("folder {}", text::visible(name)),
+        Source::Answers => return "answers".into(),
+    };
+    let size = bytes(submission.bytes.try_into().unwrap_or_default());
+    format!("{what}, {}, {size}", count(submission.files, "file"))
+}
+
+/// What was answered, with the words of the options that were chosen.
+fn answers(exercise: &Exercise, submission: &Submission) -> Vec<AnswerView> {
+    let answered = exercise.checks.iter().filter_map(|check| {
+        let written = |text: &str| escaped(&text::visible(text));
+        let html = match (submission.answers.0.get(&check.id)?, check.kind.question()) {
+            (Answer::Text(text), _) => written(text),
+            (Answer::Choices(chosen), Some(Question::Choice { options, .. })) => {
+                let words = options.iter().filter(|(id, _)| chosen.iter().any(|theirs| theirs == id));
+                words.map(|(_, text)| markdown::phrase(text)).collect::<Vec<_>>().join("\n")
+            }
+            (Answer::Choices(chosen), _) => written(&chosen.join("\n")),
+        };
+        Some(AnswerView { title: check.title.clone(), html })
+    });
+    answered.collect()
+}
+
+/// Tells a page which of its pieces change.
+struct PageTeller {
+    picture: Picture,
+}
+
+impl Teller for PageTeller {
+    fn queued(&mut self, ahead: i64) -> Option<Message> {
+        told(&self.picture.queued(ahead))
+    }
+
+    fn event(&mut self, json: &str) -> Option<Message> {
+        told(&self.picture.apply(&serde_json::from_str(json).ok()?))
+    }
+}
+
+fn told(update: &Update) -> Option<Message> {
+    if update.is_empty() { None } else { Message::new("update", update) }
+}
