@@ -1,0 +1,177 @@
+//! `drydock serve` and `drydock worker`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use drydock::clock::Clock;
+use drydock::config::Settings;
+use drydock::exercises::Catalogue;
+use drydock::grading::worker::{EngineGrader, Worker};
+use drydock::live::Live;
+use drydock::store::Store;
+use drydock::web;
+use futures::FutureExt as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Usage;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Address to listen on, instead of the setting's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Do not grade in this process; `drydock worker` does
+    #[arg(long)]
+    no_worker: bool,
+}
+
+pub async fn run(mut settings: Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    super::log("info");
+    if let Some(listen) = arguments.listen {
+        settings.listen = listen;
+    }
+    let clock = Clock::system();
+    let listener = listen(settings.listen).await?;
+    let store = super::store(&settings, &clock).await?;
+    publish(&settings, &store).await?;
+    if store.people().await?.is_empty() {
+        info!("nobody can sign in yet; make the first account with: drydock user add NAME --admin");
+    }
+    let server = Server::new(settings, store, clock);
+    let worker = if arguments.no_worker { None } else { Some(server.worker()?) };
+    let stop = super::stop_signal()?;
+    let shutdown = server.shutdown.clone();
+    tokio::spawn(async move {
+        stop.await;
+        info!("stopping");
+        shutdown.cancel();
+    });
+    server.run(listener, worker).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
+    super::log("info");
+    let clock = Clock::system();
+    let store = super::store(&settings, &clock).await?;
+    let server = Server::new(settings, store, clock);
+    let worker = server.worker()?;
+    let stop = super::stop_signal()?;
+    let shutdown = server.shutdown.clone();
+    tokio::spawn(async move {
+        stop.await;
+        shutdown.cancel();
+    });
+    worker.run(server.shutdown.clone()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Binds the address before anything else is started, so that a taken port is told at once.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "port {} on {} is taken by another program; stop that one, or choose another port with --listen {}:{}",
+            address.port(),
+            address.ip(),
+            address.ip(),
+            address.port().checked_add(1).unwrap_or(8080)
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "this user may not listen on port {}; choose one above 1023 with --listen",
+            address.port()
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
+    })
+}
+
+/// Publishes what lies in the exercises folder. A mistake in any of them is told with its place and
+/// stops the start: better than a class that finds an exercise missing.
+pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
+    let catalogue = Catalogue::read(&settings.exercises_dir).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
+        Usage(format!(
+            "the exercises in {} have mistakes:\n{}",
+            settings.exercises_dir.display(),
+            lines.join("\n")
+        ))
+    })?;
+    for exercise in catalogue.exercises.values() {
+        store.publish_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
+    }
+    for workshop in catalogue.workshops.values() {
+        store.publish_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;
+    }
+    info!(
+        exercises = catalogue.exercises.len(),
+        workshops = catalogue.workshops.len(),
+        "catalogue.published"
+    );
+    Ok(())
+}
+
+/// The parts of a running server.
+pub struct Server {
+    pub settings: Settings,
+    pub store: Store,
+    pub live: Live,
+    pub clock: Clock,
+    pub shutdown: CancellationToken,
+}
+
+impl Server {
+    pub fn new(settings: Settings, store: Store, clock: Clock) -> Self {
+        let shutdown = CancellationToken::new();
+        let live = Live::new(store.clone(), clock.clone());
+        Self { settings, store, live, clock, shutdown }
+    }
+
+    /// A worker on the engine of the settings. The engine may be away at start: pages are served,
+    /// the worker is paused until it answers.
+    pub fn worker(&self) -> anyhow::Result<Worker> {
+        let context = super::engine_context(&self.settings, &self.clock)?;
+        let sandbox = self.settings.sandbox.clone();
+        let connect = Arc::new(move || {
+            let (sandbox, context) = (sandbox.clone(), context.clone());
+            async move { drydock::sandbox::Engine::connect(&sandbox, context).await }.boxed()
+        });
+        let grader = Arc::new(EngineGrader::new(connect, self.clock.clone()));
+        Ok(self.worker_with(grader))
+    }
+
+    pub fn worker_with(&self, grader: Arc<EngineGrader>) -> Worker {
+        Worker::new(
+            self.store.clone(),
+            self.live.clone(),
+            grader,
+            self.settings.worker.clone(),
+            self.clock.clone(),
+        )
+    }
+
+    /// Serves pages, and grades if there is a worker, until [`Server::shutdown`] is cancelled.
+    pub async fn run(self, listener: TcpListener, worker: Option<Worker>) -> anyhow::Result<()> {
+        let address = listener.local_addr()?;
+        info!(%address, "server.listening");
+        let working = worker.map(|worker| {
+            let shutdown = self.shutdown.clone();
+            tokio::spawn(async move {
+                let ended = worker.run(shutdown.clone()).await;
+                // A server that was to grade and cannot does not go on as if it could.
+                shutdown.cancel();
+                ended
+            })
+        });
+        let state = web::AppState::new(self.store, self.live, self.clock, Arc::new(self.settings));
+        let served = web::serve(state, listener, self.shutdown.clone()).await;
+        // When serving failed by itself, the worker is to stop too.
+        self.shutdown.cancel();
+        if let Some(working) = working {
+            working.await.context("the worker ended unexpectedly")??;
+        }
+        served.context("the web server failed")
+    }
+}
