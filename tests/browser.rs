@@ -1,0 +1,234 @@
+//! What people do, in a real browser: join, hand in, see the verdict come, watch the cohort.
+
+#[path = "common/app.rs"]
+mod app;
+#[path = "common/browser.rs"]
+mod browser;
+#[path = "common/engine.rs"]
+#[allow(dead_code, reason = "the engine's own tests use the rest")]
+mod engine;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use app::{App, Client, FILES, log, report, zip};
+use browser::{Browser, Setup};
+use drydock::accounts::{Role, hash_token, new_token};
+use drydock::clock::Clock;
+use drydock::exercises::Exercise;
+use drydock::grading::worker::{EngineGrader, Worker};
+use drydock::live::Event;
+use drydock::report::Phase;
+use thirtyfour::Cookie;
+use tokio_util::sync::CancellationToken;
+
+const PASSWORD: &str = "a long walk home";
+
+/// Joins through the page, as on the first day.
+async fn join(browser: &Browser, app: &App, code: &str, name: &str) {
+    browser.goto(app.url("/join")).await.unwrap();
+    browser.fill("#code", &code.to_lowercase()).await;
+    browser.click("button.submit").await;
+    browser.fill("#name", name).await;
+    browser.fill("#password", PASSWORD).await;
+    browser.click("button.submit").await;
+    browser.until_at(&app.url("/cohorts/")).await;
+}
+
+/// Signs a browser in through the store.
+async fn enter(browser: &Browser, app: &App, client: &Client) {
+    let token = new_token();
+    let lifetime = std::time::Duration::from_hours(1);
+    app.store()
+        .create_session(client.person().id, &hash_token(&token), &new_token(), lifetime)
+        .await
+        .unwrap();
+    browser.goto(app.url("/sign-in")).await.unwrap();
+    browser.add_cookie(Cookie::new("session", token)).await.unwrap();
+}
+
+fn archive(folder: &Path) -> PathBuf {
+    let path = folder.join("work.zip");
+    std::fs::write(&path, zip(&[("hello.txt", b"hello"), ("word.txt", b"swordfish")])).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_on_a_phone_sees_the_verdict_come_and_the_trainer_sees_the_grid_change() {
+    let app = App::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = app.trainer("Dora").await;
+    // The first to join brings the grid, with a reload; the others appear in it.
+    app.student("Zoe").await;
+    let (phone, desk) = tokio::join!(Browser::open(Setup::Phone), Browser::open(Setup::Desk));
+    enter(&desk, &app, &trainer).await;
+    desk.goto(app.url(&format!("/cohorts/{}/grid", app.cohort.id))).await.unwrap();
+    desk.one("#grid").await;
+    desk.mark().await;
+
+    join(&phone, &app, &app.cohort.join_code, "Ada Lovelace").await;
+    assert!(!phone.overflows().await, "the board is wider than a phone");
+    // Somebody who joins appears in the trainer's grid by themselves.
+    desk.until_shows("#grid", "Ada Lovelace").await;
+
+    phone.click(&format!("a[href$='/exercises/{FILES}']")).await;
+    phone.one("#hand-in").await;
+    assert!(!phone.overflows().await, "the exercise is wider than a phone");
+    phone.choose("input[name=archive]", &archive(folder.path())).await;
+    phone.until_shows("#chosen", "work.zip").await;
+    phone.click("#hand-in button.submit").await;
+    phone.until_at(&app.url("/submissions/")).await;
+    phone.mark().await;
+    assert!(!phone.overflows().await, "the submission is wider than a phone");
+
+    let claim = app.runner().claim().await;
+    let recorder = app.runner().record(&claim);
+    recorder.emit(Event::PhaseStarted { phase: Phase::Read });
+    let result = report(&claim.submission, false);
+    recorder.emit(Event::Outcome { check: Box::new(result.checks[0].clone()) });
+    recorder.flush().await.unwrap();
+    phone.until_shows("#verdict", "1 of 2 checks").await;
+    recorder.finish(&result, None, 0.4).await.unwrap();
+    phone.until_shows("#verdict", "2 of 3").await;
+    assert!(phone.is_marked().await, "the page was reloaded");
+    desk.one("#grid tbody td.f").await;
+    assert!(desk.is_marked().await, "the grid was reloaded");
+    assert!(!phone.source().await.contains("swordfish"), "a hidden expectation is on the page");
+
+    let (one, other) = tokio::join!(tokio::spawn(phone.close()), tokio::spawn(desk.close()),);
+    one.unwrap();
+    other.unwrap();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_reloaded_in_the_middle_of_a_grading_goes_on() {
+    let app = App::start().await;
+    let student = app.student("Ada").await;
+    let (submission, _) = app.submit(&student, FILES).await;
+    let browser = Browser::open(Setup::Desk).await;
+    enter(&browser, &app, &student).await;
+    browser.goto(app.url(&format!("/submissions/{}", submission.id))).await.unwrap();
+    browser.until_shows("#verdict", "queue").await;
+
+    let claim = app.runner().claim().await;
+    let recorder = app.runner().record(&claim);
+    let result = report(&claim.submission, true);
+    recorder.emit(Event::PhaseStarted { phase: Phase::Read });
+    recorder.log("build", log("a line before the reload"));
+    recorder.emit(Event::Outcome { check: Box::new(result.checks[0].clone()) });
+    recorder.flush().await.unwrap();
+    browser.until_shows("#verdict", "1 of 2 checks").await;
+    browser.refresh().await.unwrap();
+    browser.until_shows("#verdict", "1 of 2 checks").await;
+    browser.mark().await;
+    recorder.emit(Event::Outcome { check: Box::new(result.checks[1].clone()) });
+    recorder.finish(&result, None, 0.4).await.unwrap();
+    browser.until_shows("#verdict", "3 of 3").await;
+    assert!(browser.is_marked().await, "the page was reloaded once more");
+    browser.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_handed_in_whole() {
+    let app = App::start().await;
+    let student = app.student("Ada").await;
+    let folder = tempfile::tempdir().unwrap();
+    let work = folder.path().join("my-work");
+    std::fs::create_dir_all(work.join("deeper/still")).unwrap();
+    std::fs::write(work.join("hello.txt"), "hello").unwrap();
+    std::fs::write(work.join("deeper/still/word.txt"), "swordfish").unwrap();
+    let browser = Browser::open(Setup::Desk).await;
+    enter(&browser, &app, &student).await;
+    browser.goto(app.url(&format!("/cohorts/{}/exercises/{FILES}", app.cohort.id))).await.unwrap();
+    browser.choose("input[name=files]", &work).await;
+    browser.until_shows("#chosen", "my-work").await;
+    browser.click("#hand-in button.submit").await;
+    browser.until_at(&app.url("/submissions/")).await;
+    let claim = app.runner().claim().await;
+    let content = app.store().content(claim.submission.content_sha256.as_deref().unwrap()).await.unwrap();
+    assert!(content.file("hello.txt").is_some());
+    assert!(content.file("deeper/still/word.txt").is_some());
+    browser.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_needed_works_without_scripts() {
+    let app = App::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let browser = Browser::open(Setup::NoScript).await;
+    join(&browser, &app, &app.cohort.join_code, "Ada Lovelace").await;
+    browser.click(&format!("a[href$='/exercises/{FILES}']")).await;
+    browser.choose("input[name=archive]", &archive(folder.path())).await;
+    browser.click("#hand-in button.submit").await;
+    browser.until_at(&app.url("/submissions/")).await;
+    browser.until_shows("#verdict", "queue").await;
+    app.runner().grade(true).await;
+    // The page looks again by itself now and then.
+    browser.until_shows("#verdict", "3 of 3").await;
+    // A refusal is shown beside the form.
+    browser.goto(app.url(&format!("/cohorts/{}/exercises/{FILES}", app.cohort.id))).await.unwrap();
+    browser.click("#hand-in button.submit").await;
+    browser.until_shows("main", "Nothing was handed in").await;
+    let told = browser.get_log("browser").await.unwrap();
+    assert!(told.len() == 1 && told[0].message.contains("422"), "the refusal, and nothing else: {told:?}");
+    browser.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dockerfile_is_built_and_judged_on_the_engine_before_the_students_eyes() {
+    let app = App::start().await;
+    let bench = engine::Bench::open().await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("exercises/first-container");
+    let exercise = Exercise::read(&root).unwrap();
+    app.store().publish_exercise(&exercise).await.unwrap();
+    let workshop = serde_json::json!({
+        "slug": "real", "title": "Real", "audience": "Everybody",
+        "sections": [{"title": "First", "exercises": ["first-container"]}],
+    });
+    app.store().publish_workshop(&serde_json::from_value(workshop).unwrap()).await.unwrap();
+    let cohort = app.store().create_cohort("Engine room", "real", "ENG-RMM").await.unwrap();
+    let trainer = app.member(&cohort, "Dora", Role::Trainer).await;
+    app.member(&cohort, "Zoe", Role::Student).await;
+
+    let grader = Arc::new(EngineGrader::on(bench.engine.clone(), Clock::system()));
+    let settings = app.state.settings.worker.clone();
+    let worker = Worker::new(app.store().clone(), app.state.live.clone(), grader, settings, Clock::system());
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(stop.clone()));
+
+    let (student, desk) = tokio::join!(Browser::open(Setup::Desk), Browser::open(Setup::Desk));
+    enter(&desk, &app, &trainer).await;
+    desk.goto(app.url(&format!("/cohorts/{}/grid", cohort.id))).await.unwrap();
+    desk.mark().await;
+    join(&student, &app, &cohort.join_code, "Ada Lovelace").await;
+    for (folder, verdict) in [("mutants/wrong-words", "Not yet"), ("solution", "Passed")] {
+        let content = if folder == "solution" {
+            exercise.solution().unwrap()
+        } else {
+            exercise.solution().unwrap().overlaid(&exercise.mutant("wrong-words").unwrap())
+        };
+        let files = tempfile::tempdir().unwrap();
+        let path = files.path().join("work.tar");
+        std::fs::write(&path, content.tar()).unwrap();
+        student.goto(app.url(&format!("/cohorts/{}/exercises/first-container", cohort.id))).await.unwrap();
+        student.choose("input[name=archive]", &path).await;
+        student.until_shows("#chosen", "work.tar").await;
+        student.click("#hand-in button.submit").await;
+        student.until_at(&app.url("/submissions/")).await;
+        student.until_shows("#verdict", verdict).await;
+        assert!(student.source().await.contains("FROM busybox"), "the build's log is on the page");
+    }
+    desk.until_shows("#grid tbody", "Ada Lovelace").await;
+    desk.one("#grid tbody td.p").await;
+    assert!(desk.is_marked().await, "the grid was reloaded");
+    student.close().await;
+    desk.close().await;
+    stop.cancel();
+    working.await.unwrap().unwrap();
+    bench.close().await;
+    app.stop().await;
+}

@@ -1,0 +1,220 @@
+//! A store on a fresh database with a cohort in it, and the macro that runs a test on both databases.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use drydock::accounts::Role;
+use drydock::clock::Clock;
+use drydock::report::{CheckReport, OutcomeKind, Points, Report, Verdict};
+use drydock::store::{Claim, Cohort, Grading, NewSubmission, Store, Submission};
+use drydock::submissions::{Answer, Answers, Content, ContentLimits, Source};
+use futures::FutureExt;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+pub const LEASE: Duration = Duration::from_secs(60);
+pub const EXERCISE: &str = "first-container";
+pub const VERSION: &str = "v1";
+
+/// Makes of each `async fn name(house)` two tests, `name::sqlite` and `name::postgres`.
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($house:ident) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+            async fn body($house: &House) $body
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                House::run($crate::house::Kind::Sqlite, async |house| body(house).await).await;
+            }
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                House::run($crate::house::Kind::Postgres, async |house| body(house).await).await;
+            }
+        }
+    )+};
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// A store with a cohort and a published exercise. The clock stands still until it is moved.
+pub struct House {
+    pub kind: Kind,
+    pub url: String,
+    pub store: Store,
+    pub clock: Clock,
+    pub cohort: Cohort,
+    pub folder: tempfile::TempDir,
+}
+
+impl House {
+    /// Runs a test in a house of its own and tears that down, however the test ends.
+    pub async fn run(kind: Kind, test: impl AsyncFnOnce(&Self)) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match kind {
+            Kind::Sqlite => format!("sqlite:{}", folder.path().join("drydock.db").display()),
+            Kind::Postgres => new_postgres().await,
+        };
+        let clock = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
+        let house = Self::furnish(kind, url, clock, folder).await;
+        let outcome = AssertUnwindSafe(test(&house)).catch_unwind().await;
+        house.store.close().await;
+        if kind == Kind::Postgres {
+            drop_postgres(&house.url).await;
+        }
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    async fn furnish(kind: Kind, url: String, clock: Clock, folder: tempfile::TempDir) -> Self {
+        let store = Store::open(&url, folder.path(), clock.clone()).await.unwrap();
+        store.publish_version(EXERCISE, VERSION, "A first container", &content("exercise")).await.unwrap();
+        let cohort = store.create_cohort("Spring", "containers-from-zero", "K7M-4QX").await.unwrap();
+        Self { kind, url, store, clock, cohort, folder }
+    }
+
+    /// Another store on the same database and contents, as another process would open it.
+    pub async fn neighbour(&self) -> Store {
+        Store::open(&self.url, self.folder.path(), self.clock.clone()).await.unwrap()
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub fn wait(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// A student of the cohort.
+    pub async fn student(&self, name: &str) -> Uuid {
+        let person = self.store.create_person(name, "hash", false).await.unwrap();
+        self.store.add_member(self.cohort.id, person.id, Role::Student).await.unwrap();
+        person.id
+    }
+
+    pub fn hand_in(&self, person: Uuid) -> NewSubmission {
+        NewSubmission {
+            person,
+            cohort: self.cohort.id,
+            exercise: EXERCISE.into(),
+            exercise_version: VERSION.into(),
+            source: Source::Folder { name: "work".into() },
+            content: Some(content("FROM busybox:1.37\n")),
+            answers: Answers::default(),
+        }
+    }
+
+    /// Hands in, a second after whatever was before.
+    pub async fn submit(&self, person: Uuid) -> (Submission, Grading) {
+        self.wait(1);
+        self.store.submit(self.hand_in(person)).await.unwrap()
+    }
+
+    pub async fn claim(&self, worker: &str) -> Option<Claim> {
+        self.store.claim(worker, LEASE).await.unwrap()
+    }
+
+    /// Claims what is next and finishes it with this verdict.
+    pub async fn grade(&self, verdict: Verdict) -> Claim {
+        let claim = self.claim("grader").await.expect("something is queued");
+        self.store.finish(&claim.lease, &report(verdict), None, LAST).await.unwrap();
+        claim
+    }
+}
+
+/// A payload for the last event.
+pub const LAST: &str = r#"{"type":"finished","verdict":"passed","points":{"earned":1,"possible":2},"waiting":false,"seconds":1.0}"#;
+
+pub fn content(text: &str) -> Content {
+    let limits = ContentLimits { archive_bytes: 1 << 20, unpacked_bytes: 1 << 20, entries: 100 };
+    let files = vec![("Dockerfile".to_owned(), Bytes::copy_from_slice(text.as_bytes()))];
+    Content::from_files(files, &limits).unwrap()
+}
+
+/// A report with one check; evidence and answers have the characters that databases stumble over.
+pub fn report(verdict: Verdict) -> Report {
+    let (outcome, earned) = match verdict {
+        Verdict::Passed => (OutcomeKind::Passed, 2),
+        Verdict::Failed => (OutcomeKind::Failed, 0),
+        Verdict::ExerciseFault | Verdict::PlatformFault => (OutcomeKind::Broken, 0),
+    };
+    let points = Points { earned, possible: 2 };
+    Report {
+        exercise: EXERCISE.into(),
+        exercise_version: VERSION.into(),
+        verdict,
+        points,
+        checks: vec![CheckReport {
+            id: "greets".into(),
+            kind: "http".into(),
+            title: "It greets".into(),
+            outcome,
+            points,
+            expected: "hello".into(),
+            observed: "a NUL \0, an emoji 🐳, a lone \u{FFFD} and 'quotes'; --".into(),
+            evidence: vec![],
+            reproduce: None,
+            hint: None,
+            explain: None,
+            hidden: false,
+            seconds: 0.125,
+        }],
+        phases: vec![],
+        log_truncated: false,
+        image: None,
+        engine: None,
+    }
+}
+
+/// The same with an answer that waits for a trainer.
+pub fn report_waiting() -> Report {
+    let mut report = report(Verdict::Passed);
+    report.checks[0].outcome = OutcomeKind::Waiting;
+    report
+}
+
+pub fn answer(text: &str) -> Answers {
+    Answers([("why".to_owned(), Answer::Text(text.to_owned()))].into())
+}
+
+async fn server() -> (String, PgConnection) {
+    let server = std::env::var("DRYDOCK_TEST_POSTGRES").unwrap_or_else(|_| {
+        panic!(
+            "DRYDOCK_TEST_POSTGRES is not set: run the tests with tests/run, which starts a PostgreSQL \
+             server for them, or set it to postgres://… of a server on which databases may be made"
+        )
+    });
+    let connection = PgConnection::connect(&server).await.unwrap_or_else(|error| {
+        panic!(
+            "the PostgreSQL server in DRYDOCK_TEST_POSTGRES does not answer ({error}); tests/run starts one"
+        )
+    });
+    (server, connection)
+}
+
+/// A fresh database on the server of the tests; its address.
+pub async fn new_postgres() -> String {
+    let (server, mut connection) = server().await;
+    let name = format!("drydock_test_{}", Uuid::new_v4().simple());
+    let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    let (before, _) = server.rsplit_once('/').expect("an address with a database in it");
+    format!("{before}/{name}")
+}
+
+pub async fn drop_postgres(url: &str) {
+    let (_, mut connection) = server().await;
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let sql = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+}

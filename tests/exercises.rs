@@ -1,0 +1,8 @@
+//! Exercises, workshops and settings as they are read from files.
+
+mod exercises {
+    mod catalogue;
+    mod mistakes;
+    mod schema;
+    mod skeleton;
+}

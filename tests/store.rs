@@ -1,0 +1,20 @@
+//! The store, on SQLite and on PostgreSQL.
+
+#[allow(dead_code, reason = "each test binary uses its own part")]
+#[path = "common/store.rs"]
+mod house;
+
+#[path = "store/accounts.rs"]
+mod accounts;
+#[path = "store/contents.rs"]
+mod contents;
+#[path = "store/crash.rs"]
+mod crash;
+#[path = "store/progress.rs"]
+mod progress;
+#[path = "store/queue.rs"]
+mod queue;
+#[path = "store/schema.rs"]
+mod schema;
+#[path = "store/speed.rs"]
+mod speed;
