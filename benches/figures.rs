@@ -15,6 +15,8 @@ mod figures {
 use std::time::Duration;
 
 fn main() -> anyhow::Result<()> {
+    // `RUST_LOG=drydock=debug` shows what a grading spends its time on.
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -106,7 +106,7 @@ async fn runs(marker: &str) -> bool {
 }
 
 async fn gone(marker: &str) {
-    for _ in 0..100 {
+    for _ in 0..300 {
         if !runs(marker).await {
             return;
         }

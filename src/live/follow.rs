@@ -17,7 +17,7 @@ use crate::store::{GradingState, Result, Store};
 pub(super) type Sent = (i64, Arc<str>);
 
 /// Events read from the store at once.
-const PAGE: i64 = 100;
+const PAGE: u16 = 100;
 /// Events that wait for a slow watcher before it has to read the store.
 const CAPACITY: usize = 64;
 
@@ -98,12 +98,9 @@ impl Follower {
     /// One step towards being up to date; `false` when there is nothing to come.
     async fn catch_up(&mut self) -> Result<bool> {
         self.read = page(&self.live.inner.store, self.grading, self.last).await?;
-        if !self.read.is_empty() {
-            return Ok(true);
-        }
-        if self.joined.is_some() {
-            // Whatever is stored from now on comes through the reader, which was joined before.
-            self.behind = false;
+        // Whatever is stored from now on comes through a reader that was joined before this look.
+        self.behind = self.joined.is_none() || self.read.len() == usize::from(PAGE);
+        if !self.behind || !self.read.is_empty() {
             return Ok(true);
         }
         // Nothing is stored after the last event: either it will come, or all is told already. Asked
@@ -125,7 +122,7 @@ impl Follower {
 }
 
 async fn page(store: &Store, grading: Uuid, after: i64) -> Result<VecDeque<Sent>> {
-    let events = store.events_after(grading, after, PAGE).await?;
+    let events = store.events_after(grading, after, i64::from(PAGE)).await?;
     Ok(events.into_iter().map(|event| (event.seq, event.payload.into())).collect())
 }
 

@@ -39,7 +39,9 @@ const DISK_WATCH: Duration = Duration::from_secs(2);
 /// Steps whose container is watched at a time; a build that claims more is lying.
 const WATCHED: usize = 64;
 /// How long the engine may take to end a step by itself after we have hung up.
-const HANG_UP: Duration = Duration::from_secs(15);
+const HANG_UP: Duration = Duration::from_secs(2);
+/// How long a step that the engine does not end is killed again and again.
+const PERSIST: Duration = Duration::from_mins(1);
 
 /// What is to be built, and within which bounds.
 #[derive(Clone, Default)]
@@ -104,7 +106,7 @@ pub(super) async fn run(
     let disk_bytes = job.disk_bytes;
     let labelled = !job.labels.is_empty();
     let (announce, beginning) = mpsc::unbounded_channel();
-    let containers = Containers { named: Arc::default(), announce };
+    let containers = Containers { named: Arc::default(), announce, bounds: Bounds::of(&options(&job)) };
     let mut reader = Reader {
         log,
         making,
@@ -397,12 +399,13 @@ impl Reader<'_, '_> {
 }
 
 /// The containers in which the classic builder says it runs steps. Beware: a step's output can name
-/// others, so nothing is done to one that carries a label of ours.
+/// others, so nothing is removed but what [`Containers::is_step`].
 #[derive(Clone)]
 struct Containers {
     named: Arc<Mutex<HashSet<String>>>,
     /// Each as it begins, for [`bound_processes`].
     announce: mpsc::UnboundedSender<String>,
+    bounds: Bounds,
 }
 
 impl Containers {
@@ -422,45 +425,57 @@ impl Containers {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
 
-    /// Waits until the engine has removed them, as it does when the client hangs up, and helps where
-    /// it does not.
+    /// Waits until the engine has removed them, as it does when the client hangs up, and removes them
+    /// where it does not: a step that starts processes faster than they can be killed needs several
+    /// tries.
     async fn gone(&self, engine: &EngineInner) {
-        let waiting = async {
-            loop {
-                for container in self.all() {
-                    if !is_there(engine, &container).await {
-                        self.forget(&container);
+        let began = engine.context.clock.stopwatch();
+        while began.elapsed() < PERSIST {
+            for container in self.all() {
+                if !self.is_step(engine, &container).await {
+                    self.forget(&container);
+                } else if began.elapsed() >= HANG_UP {
+                    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+                    let removal = engine.docker.remove_container(&container, Some(options));
+                    let removed = engine.answer("remove a build's container", SLOW_CALL, removal).await;
+                    if let Ok(Err(error)) = removed {
+                        tracing::debug!(container, %error, "build.step_not_removed_yet");
                     }
                 }
-                if self.all().is_empty() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-        };
-        if tokio::time::timeout(HANG_UP, waiting).await.is_ok() {
-            return;
+            if self.all().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         for container in self.all() {
-            tracing::warn!(container, "build.step_survived");
-            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-            let removal = engine.docker.remove_container(&container, Some(options));
-            if let Ok(Err(error)) = engine.answer("remove a build's container", SLOW_CALL, removal).await {
-                tracing::warn!(container, error = %error, "build.step_not_removed");
-            }
+            tracing::error!(container, "build.step_survived");
         }
+    }
+
+    /// Whether a container is there and is a step of this build: none of ours, and with just the
+    /// bounds that were asked for.
+    async fn is_step(&self, engine: &EngineInner, container: &str) -> bool {
+        let inspecting = engine.docker.inspect_container(container, None);
+        let Ok(Ok(found)) = engine.answer("inspect a build's container", CALL, inspecting).await else {
+            return false;
+        };
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let bounds = found.host_config.map(|host| Bounds { memory: host.memory, cpu_quota: host.cpu_quota });
+        !labels.keys().any(|label| labels::is_ours(label)) && bounds.as_ref() == Some(&self.bounds)
     }
 }
 
-/// Whether a container of the builder's (none of ours) is there.
-async fn is_there(engine: &EngineInner, container: &str) -> bool {
-    let inspecting = engine.docker.inspect_container(container, None);
-    match engine.answer("inspect a build's container", CALL, inspecting).await {
-        Ok(Ok(found)) => {
-            let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-            !labels.keys().any(|label| labels::is_ours(label))
-        }
-        _ => false,
+/// What tells a build's step from other containers of the engine: they carry no name or label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bounds {
+    memory: Option<i64>,
+    cpu_quota: Option<i64>,
+}
+
+impl Bounds {
+    fn of(options: &BuildImageOptions) -> Self {
+        Self { memory: options.memory.map(i64::from), cpu_quota: options.cpuquota.map(i64::from) }
     }
 }
 

@@ -175,7 +175,14 @@ impl EngineInner {
         within: Duration,
         question: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<Result<T, EngineError>, Error> {
+        let stopwatch = self.context.clock.stopwatch();
         if let Ok(answer) = tokio::time::timeout(within, question).await {
+            tracing::debug!(
+                action,
+                refused = answer.is_err(),
+                seconds = stopwatch.seconds(),
+                "engine.answered"
+            );
             return Ok(answer);
         }
         // An engine that is merely slow with this answers a ping; one that hangs does not.
