@@ -13,7 +13,7 @@ use super::matcher::{Number, Set, Text, User, Variables, shown};
 use super::tally::Tally;
 use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
-use crate::submissions::dockerfile::{Dockerfile as Source, Instruction as Step, Keyword};
+use crate::submissions::dockerfile::{Dockerfile as Source, Instruction, Keyword};
 
 /// How the Dockerfile is written: instructions, stages, bases, forms, order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ pub struct Dockerfile {
 #[serde(untagged)]
 pub enum Use {
     /// Any with this name.
-    Name(Instruction),
+    Name(Keyword),
     /// One with all of this.
     Parts(Box<UseParts>),
 }
@@ -63,7 +63,7 @@ pub enum Use {
 #[serde(deny_unknown_fields)]
 pub struct UseParts {
     /// Its name.
-    pub instruction: Instruction,
+    pub instruction: Keyword,
     /// What follows it, without flags, continued lines joined.
     pub arguments: Option<Text>,
     /// Its flags as they are written, such as `--from=build --chown=1000`; empty where there are
@@ -73,30 +73,6 @@ pub struct UseParts {
     pub stage: Option<String>,
     /// How often; at least once if nothing is said.
     pub count: Option<Number>,
-}
-
-/// The instructions of the Dockerfile reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Instruction {
-    Add,
-    Arg,
-    Cmd,
-    Copy,
-    Entrypoint,
-    Env,
-    Expose,
-    From,
-    Healthcheck,
-    Label,
-    Maintainer,
-    Onbuild,
-    Run,
-    Shell,
-    Stopsignal,
-    User,
-    Volume,
-    Workdir,
 }
 
 /// Instructions that have an exec form and a shell form.
@@ -274,8 +250,8 @@ impl Use {
 }
 
 impl UseParts {
-    fn accepts(&self, step: &Step) -> bool {
-        step.keyword == self.instruction.keyword()
+    fn accepts(&self, step: &Instruction) -> bool {
+        step.keyword == self.instruction
             && self.arguments.as_ref().is_none_or(|text| text.accepts(&step.arguments))
             && self.flags.as_ref().is_none_or(|text| text.accepts(&step.flags_text()))
     }
@@ -300,40 +276,11 @@ impl UseParts {
 }
 
 impl Form {
-    fn instruction(self) -> Instruction {
-        match self {
-            Self::Cmd => Instruction::Cmd,
-            Self::Entrypoint => Instruction::Entrypoint,
-        }
-    }
-}
-
-impl Instruction {
     fn keyword(self) -> Keyword {
         match self {
-            Self::Add => Keyword::Add,
-            Self::Arg => Keyword::Arg,
             Self::Cmd => Keyword::Cmd,
-            Self::Copy => Keyword::Copy,
             Self::Entrypoint => Keyword::Entrypoint,
-            Self::Env => Keyword::Env,
-            Self::Expose => Keyword::Expose,
-            Self::From => Keyword::From,
-            Self::Healthcheck => Keyword::Healthcheck,
-            Self::Label => Keyword::Label,
-            Self::Maintainer => Keyword::Maintainer,
-            Self::Onbuild => Keyword::Onbuild,
-            Self::Run => Keyword::Run,
-            Self::Shell => Keyword::Shell,
-            Self::Stopsignal => Keyword::Stopsignal,
-            Self::User => Keyword::User,
-            Self::Volume => Keyword::Volume,
-            Self::Workdir => Keyword::Workdir,
         }
-    }
-
-    fn name(self) -> &'static str {
-        self.keyword().name()
     }
 }
 
@@ -346,7 +293,7 @@ impl super::matcher::forms::Forms for Use {
     fn from_scalar(scalar: super::matcher::forms::Scalar) -> Result<Self, String> {
         use serde::de::IntoDeserializer;
         let name = scalar.into_text()?;
-        Instruction::deserialize(name.as_str().into_deserializer())
+        Keyword::deserialize(name.as_str().into_deserializer())
             .map(Self::Name)
             .map_err(|error: serde::de::value::Error| error.to_string())
     }

@@ -2,11 +2,11 @@
 
 use indexmap::IndexSet;
 
-use super::{Base, Dockerfile, Form, Instruction, Pinned, Use, UseParts};
+use super::{Base, Dockerfile, Form, Pinned, Use, UseParts};
 use crate::checks::Scene;
 use crate::checks::matcher::{Text, listed, shown};
 use crate::checks::tally::Tally;
-use crate::submissions::dockerfile::{Dockerfile as Source, Form as Written, Instruction as Step, Origin};
+use crate::submissions::dockerfile::{Dockerfile as Source, Form as Written, Instruction, Keyword, Origin};
 
 /// A Dockerfile while it is looked at.
 pub(super) struct Reading<'a> {
@@ -101,11 +101,11 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn every(&self, keyword: Instruction) -> Vec<&Step> {
-        self.source.instructions.iter().filter(|step| step.keyword == keyword.keyword()).collect()
+    fn every(&self, keyword: Keyword) -> Vec<&Instruction> {
+        self.source.instructions.iter().filter(|step| step.keyword == keyword).collect()
     }
 
-    fn find(&self, wanted: &UseParts) -> Vec<&Step> {
+    fn find(&self, wanted: &UseParts) -> Vec<&Instruction> {
         match &wanted.stage {
             None => self.source.instructions.iter().filter(|step| wanted.accepts(step)).collect(),
             Some(stage) => {
@@ -121,7 +121,7 @@ impl Reading<'_> {
     }
 
     /// "line 3 `COPY . .` and line 7 `COPY a b`"
-    fn lines(steps: &[&Step]) -> String {
+    fn lines(steps: &[&Instruction]) -> String {
         const TOLD: usize = 4;
         let mut told: Vec<String> = steps
             .iter()
@@ -195,9 +195,9 @@ impl Reading<'_> {
     }
 
     fn form(&self, form: Form, tally: &mut Tally) {
-        let name = form.instruction().name();
+        let name = form.keyword().name();
         let steps = self.source.in_stage(self.final_stage);
-        let last = steps.iter().rev().find(|step| step.keyword == form.instruction().keyword());
+        let last = steps.iter().rev().find(|step| step.keyword == form.keyword());
         let (holds, observed) = match last {
             None => (false, format!("the final stage has no `{name}`")),
             Some(step) => match &step.form {
@@ -239,10 +239,10 @@ impl Reading<'_> {
         let each: Vec<String> = wanted.iter().map(UseParts::describe).collect();
         let expected = format!("in this order: {}", each.join(", then "));
         // The stage in which most of them are is the one that was meant.
-        let mut best: Vec<Option<&Step>> = Vec::new();
+        let mut best: Vec<Option<&Instruction>> = Vec::new();
         for stage in 0..self.source.stages.len() {
             let steps = self.source.in_stage(stage);
-            let first: Vec<Option<&Step>> =
+            let first: Vec<Option<&Instruction>> =
                 wanted.iter().map(|one| steps.iter().find(|step| one.accepts(step))).collect();
             if best.is_empty() || first.iter().flatten().count() >= best.iter().flatten().count() {
                 best = first;
@@ -251,7 +251,7 @@ impl Reading<'_> {
                 break;
             }
         }
-        let found: Vec<&Step> = best.iter().flatten().copied().collect();
+        let found: Vec<&Instruction> = best.iter().flatten().copied().collect();
         let sorted = found.windows(2).all(|pair| pair[0].line < pair[1].line);
         let holds = found.len() == wanted.len() && sorted;
         let observed = if found.is_empty() {

@@ -12,6 +12,8 @@ mod scope;
 use std::ops::Range;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use needs::BuildKitFeature;
 
@@ -135,7 +137,8 @@ pub enum Form {
 }
 
 /// The instructions of the Dockerfile reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Keyword {
     Add,
     Arg,
