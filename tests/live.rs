@@ -312,7 +312,7 @@ fn resident() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_idle_watchers_take_little() {
-    House::run(house::Kind::Sqlite, async |house| {
+    House::run(house::Database::Sqlite, async |house| {
         let live = live(house, &house.store);
         let ada = house.student("Ada").await;
         let mut gradings = Vec::new();

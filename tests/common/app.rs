@@ -1,7 +1,11 @@
 //! The whole server for a test: the real router on a real port over a real database, with people of
-//! every role, and a runner that finishes gradings the way a worker does where no engine is needed.
+//! every role.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
+
+mod client;
+mod database;
+mod runner;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,27 +16,21 @@ use drydock::accounts::{Role, hash_token, new_api_token, new_token};
 use drydock::clock::Clock;
 use drydock::config::{SandboxSettings, SessionSettings, Settings, UploadSettings, WorkerSettings};
 use drydock::exercises::Exercise;
-use drydock::live::{Event, Line, Live, Recorder};
-use drydock::report::{CheckReport, EngineReport, OutcomeKind, Phase, PhaseReport, Points, Report, Verdict};
-use drydock::store::{Claim, Cohort, Grading, Person, Store, Submission};
+use drydock::live::Live;
+use drydock::store::{Cohort, Grading, Person, Store, Submission};
 use drydock::web::access::Patience;
 use drydock::web::{self, AppState};
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::multipart;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Which database is below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
-    Sqlite,
-    Postgres,
-}
+pub use client::{Answer, Client, Received, urlencoded};
+pub use database::Database;
+pub use runner::{Runner, log, report};
+
+use client::SignedIn;
 
 /// The exercise that takes files: `hello.txt` with "hello", and a word that is kept from students.
 pub const FILES: &str = "say-hello";
@@ -123,7 +121,7 @@ pub struct App {
     shutdown: CancellationToken,
     server: Option<JoinHandle<std::io::Result<()>>>,
     folder: tempfile::TempDir,
-    postgres: Option<String>,
+    database_url: String,
 }
 
 impl App {
@@ -143,14 +141,8 @@ impl App {
         change: impl FnOnce(&mut Settings, &mut Patience),
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let postgres = match database {
-            Database::Sqlite => None,
-            Database::Postgres => Some(create_database().await),
-        };
-        let url = postgres
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:{}", folder.path().join("drydock.db").display()));
-        let store = Store::open(&url, &folder.path().join("contents"), clock.clone()).await.unwrap();
+        let database_url = database.fresh(folder.path()).await;
+        let store = Store::open(&database_url, &folder.path().join("contents"), clock.clone()).await.unwrap();
         let live = Live::new(store.clone(), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -166,7 +158,17 @@ impl App {
         state.patience = patience;
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(web::serve(state.clone(), listener, shutdown.clone()));
-        Self { state, address, cohort, other_cohort, clock, shutdown, server: Some(server), folder, postgres }
+        Self {
+            state,
+            address,
+            cohort,
+            other_cohort,
+            clock,
+            shutdown,
+            server: Some(server),
+            folder,
+            database_url,
+        }
     }
 
     pub fn store(&self) -> &Store {
@@ -227,7 +229,7 @@ impl App {
 
     /// A worker without an engine.
     pub fn runner(&self) -> Runner {
-        Runner { store: self.store().clone(), live: self.state.live.clone() }
+        Runner::new(self.store().clone(), self.state.live.clone())
     }
 
     /// Hands in for a client through the store, as the pages do.
@@ -255,9 +257,7 @@ impl App {
             .unwrap()
             .unwrap();
         self.store().close().await;
-        if let Some(url) = self.postgres.take() {
-            drop_database(&url).await;
-        }
+        database::remove(&self.database_url).await;
     }
 }
 
@@ -316,341 +316,4 @@ pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         archive.write_all(content).unwrap();
     }
     archive.finish().unwrap().into_inner()
-}
-
-fn server_url() -> String {
-    std::env::var("DRYDOCK_TEST_POSTGRES")
-        .expect("DRYDOCK_TEST_POSTGRES=postgres://… names a server for tests; tests/run starts one")
-}
-
-async fn create_database() -> String {
-    let server = server_url();
-    let name = format!("web_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    format!("{base}/{name}")
-}
-
-async fn drop_database(url: &str) {
-    let (_, name) = url.rsplit_once('/').unwrap();
-    let mut admin = PgConnection::connect(&server_url()).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-}
-
-/// How a client is signed in.
-struct SignedIn {
-    person: Person,
-    token: String,
-    csrf: String,
-}
-
-/// A browser or a program.
-pub struct Client {
-    http: reqwest::Client,
-    base: String,
-    pub csrf: Option<String>,
-    pub bearer: Option<String>,
-    pub person: Option<Person>,
-}
-
-impl Client {
-    fn new(app: &App, signed_in: Option<SignedIn>) -> Self {
-        let base = format!("http://{}", app.address);
-        let jar = Arc::new(reqwest::cookie::Jar::default());
-        if let Some(signed_in) = &signed_in {
-            let name = if app.state.secure_cookies() { "__Host-session" } else { "session" };
-            jar.add_cookie_str(&format!("{name}={}; Path=/", signed_in.token), &base.parse().unwrap());
-        }
-        let http = reqwest::Client::builder()
-            .cookie_provider(jar)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
-            .build()
-            .unwrap();
-        let (person, csrf) = signed_in.map(|signed_in| (signed_in.person, signed_in.csrf)).unzip();
-        Self { http, base, csrf, bearer: None, person }
-    }
-
-    pub fn person(&self) -> &Person {
-        self.person.as_ref().expect("a signed-in client")
-    }
-
-    /// A request with this client's cookies or token, and with a page's `Accept`.
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.bearer {
-            request = request.bearer_auth(token);
-        }
-        if path.starts_with("/api/") { request } else { request.header("accept", "text/html") }
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.request(Method::GET, path).send().await.unwrap()).await
-    }
-
-    /// The CSRF token: that of the session, or what the form of a page has.
-    pub async fn token(&self, page: &str) -> String {
-        if let Some(csrf) = &self.csrf {
-            return csrf.clone();
-        }
-        let answer = self.get(page).await;
-        let found =
-            answer.text.split_once("name=\"csrf\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
-        found.unwrap_or_else(|| panic!("{page} has no form: {}", answer.text)).0.to_owned()
-    }
-
-    /// Sends a form of a page, as a browser does.
-    pub async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let csrf = self.token(path).await;
-        let mut all = vec![("csrf", csrf.as_str())];
-        all.extend_from_slice(fields);
-        Answer::of(
-            self.request(Method::POST, path)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .header("sec-fetch-site", "same-origin")
-                .body(urlencoded(&all))
-                .send()
-                .await
-                .unwrap(),
-        )
-        .await
-    }
-
-    /// Sends a multipart form, the token first.
-    pub async fn multipart(
-        &self,
-        page: &str,
-        path: &str,
-        add: impl FnOnce(multipart::Form) -> multipart::Form,
-    ) -> Answer {
-        let form = multipart::Form::new().text("csrf", self.token(page).await);
-        let request =
-            self.request(Method::POST, path).header("sec-fetch-site", "same-origin").multipart(add(form));
-        Answer::of(request.send().await.unwrap()).await
-    }
-
-    pub async fn post_json(&self, path: &str, body: &Value) -> Answer {
-        Answer::of(self.unsafe_request(Method::POST, path).json(body).send().await.unwrap()).await
-    }
-
-    pub async fn send_raw(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Answer {
-        let request = self.unsafe_request(method, path).header("content-type", kind).body(body);
-        Answer::of(request.send().await.unwrap()).await
-    }
-
-    /// A request that changes something, with the token in the header where there is a session.
-    pub fn unsafe_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.request(method, path);
-        match &self.csrf {
-            Some(csrf) => request.header("x-csrf-token", csrf),
-            None => request,
-        }
-    }
-
-    /// Opens an event stream.
-    pub async fn stream(&self, path: &str, last_event_id: Option<i64>) -> EventStream {
-        let mut request = self.request(Method::GET, path).header("accept", "text/event-stream");
-        if let Some(id) = last_event_id {
-            request = request.header("last-event-id", id);
-        }
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{path}");
-        EventStream { response, buffer: String::new() }
-    }
-}
-
-/// `application/x-www-form-urlencoded`.
-pub fn urlencoded(fields: &[(&str, &str)]) -> String {
-    let encode = |text: &str| {
-        text.bytes()
-            .map(|byte| {
-                if byte.is_ascii_alphanumeric() {
-                    char::from(byte).to_string()
-                } else {
-                    format!("%{byte:02X}")
-                }
-            })
-            .collect::<String>()
-    };
-    fields
-        .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect::<Vec<_>>()
-        .join("&")
-}
-
-/// A whole answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap<HeaderValue>,
-    pub text: String,
-}
-
-impl Answer {
-    pub async fn of(response: reqwest::Response) -> Self {
-        let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned() }
-    }
-
-    #[track_caller]
-    pub fn assert(&self, status: StatusCode) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text);
-        self
-    }
-
-    #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().unwrap()
-    }
-
-    #[track_caller]
-    pub fn assert_redirect(&self, to: &str) -> &Self {
-        self.assert(StatusCode::SEE_OTHER);
-        assert_eq!(self.header("location"), to);
-        self
-    }
-
-    #[track_caller]
-    pub fn assert_says(&self, words: &str) -> &Self {
-        assert!(self.text.contains(words), "{words:?} is not in: {}", self.text);
-        self
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
-    }
-}
-
-/// One event as a browser reads it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Received {
-    pub id: Option<String>,
-    pub name: String,
-    pub data: String,
-}
-
-/// An open event stream.
-pub struct EventStream {
-    response: reqwest::Response,
-    buffer: String,
-}
-
-impl EventStream {
-    pub fn headers(&self) -> &HeaderMap {
-        self.response.headers()
-    }
-
-    /// The next event; `None` when the server ended the stream. Fails after ten seconds of silence.
-    pub async fn next(&mut self) -> Option<Received> {
-        loop {
-            while let Some((block, rest)) = self.buffer.split_once("\n\n") {
-                let mut event = Received::default();
-                for line in block.lines() {
-                    match line.split_once(':').map(|(name, value)| (name, value.trim_start())) {
-                        Some(("id", value)) => event.id = Some(value.to_owned()),
-                        Some(("event", value)) => value.clone_into(&mut event.name),
-                        Some(("data", value)) => event.data.push_str(value),
-                        _ => {}
-                    }
-                }
-                self.buffer = rest.to_owned();
-                if !event.data.is_empty() {
-                    return Some(event);
-                }
-            }
-            let chunk = tokio::time::timeout(Duration::from_secs(10), self.response.chunk());
-            let chunk = chunk.await.expect("an event within ten seconds").unwrap()?;
-            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
-    }
-
-    pub async fn rest(mut self) -> Vec<Received> {
-        let mut all = Vec::new();
-        while let Some(event) = self.next().await {
-            all.push(event);
-        }
-        all
-    }
-}
-
-/// Finishes gradings through leases, as a worker does, with reports that the test makes up.
-pub struct Runner {
-    store: Store,
-    live: Live,
-}
-
-impl Runner {
-    /// Claims the next grading.
-    pub async fn claim(&self) -> Claim {
-        self.store.claim("runner", Duration::from_mins(1)).await.unwrap().expect("something to claim")
-    }
-
-    /// Begins to write down what happens in a claimed grading.
-    pub fn record(&self, claim: &Claim) -> Recorder {
-        self.live.record(&claim.lease)
-    }
-
-    /// Claims the next grading and takes it from the first event to its verdict.
-    pub async fn grade(&self, passed: bool) -> Claim {
-        let claim = self.claim().await;
-        let report = report(&claim.submission, passed);
-        let recorder = self.record(&claim);
-        recorder.emit(Event::PhaseStarted { phase: Phase::Read });
-        recorder.log("build", log("\u{1b}[32mgreen\u{1b}[0m <b>bold</b>"));
-        for check in &report.checks {
-            recorder.emit(Event::Outcome { check: Box::new(check.clone()) });
-        }
-        recorder.emit(Event::PhaseFinished { phase: Phase::Read, seconds: 0.5 });
-        recorder.finish(&report, None, 0.5).await.unwrap();
-        claim
-    }
-}
-
-pub fn log(text: &str) -> Line {
-    Line { text: text.to_owned(), stderr: false }
-}
-
-/// A report on [`FILES`] in which the hidden check failed, or everything passed.
-pub fn report(submission: &Submission, passed: bool) -> Report {
-    let outcome = if passed { OutcomeKind::Passed } else { OutcomeKind::Failed };
-    let check = |id: &str, outcome: OutcomeKind, possible: u32, hidden: bool, expected: &str| CheckReport {
-        id: id.to_owned(),
-        kind: "file".to_owned(),
-        title: format!("The check {id}"),
-        outcome,
-        points: Points { earned: if outcome == OutcomeKind::Passed { possible } else { 0 }, possible },
-        expected: expected.to_owned(),
-        observed: "a <script>alert(1)</script> and \u{202e}txt.exe".to_owned(),
-        evidence: vec![drydock::report::Evidence {
-            title: "word.txt".into(),
-            text: "</pre><img src=x>".into(),
-        }],
-        reproduce: Some(format!("grep {expected} word.txt")),
-        hint: Some("It was in the talk.".to_owned()),
-        explain: None,
-        hidden,
-        seconds: 0.01,
-    };
-    let checks = vec![
-        check("says-hello", OutcomeKind::Passed, 2, false, "hello"),
-        check("knows-word", outcome, 1, true, SECRET),
-    ];
-    let (verdict, points) = Report::judge(&checks, Verdict::PlatformFault);
-    Report {
-        exercise: submission.exercise.clone(),
-        exercise_version: submission.exercise_version.clone(),
-        verdict,
-        points,
-        checks,
-        phases: vec![PhaseReport { name: Phase::Read, seconds: 0.5 }],
-        log_truncated: false,
-        image: None,
-        engine: Some(EngineReport { version: "20.10".into(), runtime: "runc".into(), builder: None }),
-    }
 }

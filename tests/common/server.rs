@@ -4,10 +4,14 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod database;
+mod private_engine;
+mod process;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,15 +20,11 @@ use drydock::live::Event;
 use drydock::store::Store;
 use reqwest::StatusCode;
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-/// Which database is below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Database {
-    Sqlite,
-    Postgres,
-}
+pub use database::Database;
+pub use private_engine::PrivateEngine;
+pub use process::Process;
 
 /// The name of everybody's cohort.
 const COHORT: &str = "Night shift";
@@ -40,14 +40,12 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Installation {
     folder: tempfile::TempDir,
     url: String,
-    postgres: Option<String>,
     docker_host: Option<String>,
     http: reqwest::Client,
     /// Of all processes there were, for a test that fails.
     logs: Mutex<Vec<Arc<Mutex<String>>>>,
     pub student: String,
     pub trainer: String,
-    cohort: String,
 }
 
 impl Installation {
@@ -65,12 +63,8 @@ impl Installation {
         docker_host: Option<String>,
     ) -> Self {
         let folder = tempfile::Builder::new().prefix("drydock-installation-").tempdir().unwrap();
-        let postgres = match database {
-            Database::Sqlite => None,
-            Database::Postgres => Some(create_database().await),
-        };
         let data = folder.path().join("data");
-        let url = postgres.clone().unwrap_or_else(|| format!("sqlite:{}", data.join("drydock.db").display()));
+        let url = database.fresh(&data).await;
         let root = folder.path().join("exercises");
         for (slug, files) in exercises {
             for (path, content) in *files {
@@ -102,13 +96,11 @@ impl Installation {
         let mut installation = Self {
             folder,
             url,
-            postgres,
             docker_host,
             http,
             logs: Mutex::default(),
             student: String::new(),
             trainer: String::new(),
-            cohort: String::new(),
         };
         installation.found();
         installation
@@ -322,11 +314,9 @@ impl Installation {
     }
 
     /// Removes the data; the engine must be empty by then.
-    pub async fn remove(mut self) {
+    pub async fn remove(self) {
         self.assert_nothing_left();
-        if let Some(url) = self.postgres.take() {
-            drop_database(&url).await;
-        }
+        database::remove(&self.url).await;
     }
 }
 
@@ -366,258 +356,4 @@ pub fn packed(files: &[(&str, &[u8])]) -> Vec<u8> {
         builder.append_data(&mut header, path, *content).unwrap();
     }
     builder.into_inner().unwrap().finish().unwrap()
-}
-
-/// A running process of the program. Killed when dropped.
-pub struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
-    /// Where it listens, for a server.
-    pub address: String,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let stderr = child.stderr.take().unwrap();
-        let written = Arc::clone(&log);
-        std::thread::spawn(move || {
-            let mut lines = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                written.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
-                line.clear();
-            }
-        });
-        Self { child, log, address: String::new() }
-    }
-
-    /// What it logged so far.
-    pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// Waits for a line of the log with this in it.
-    pub fn wait_for_line(&self, wanted: &str) -> String {
-        let started = Clock::system().stopwatch();
-        loop {
-            let log = self.log();
-            if let Some(line) = log.lines().find(|line| line.contains(wanted)) {
-                return line.to_owned();
-            }
-            assert!(started.elapsed() < PATIENCE, "{wanted} never appeared in the log:\n{log}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// SIGKILL, and waits until the process is gone.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and asserts that the process ends well by itself.
-    pub fn stop(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let ended = self.wait(Duration::from_secs(40));
-        assert!(ended.is_some_and(|status| status.success()), "{ended:?}\n{}", self.log());
-    }
-
-    fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
-        let started = Clock::system().stopwatch();
-        while started.elapsed() < within {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(status);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        None
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// A Docker engine of the test's own, that it may kill: `dockerd` with everything in one folder, in
-/// namespaces of its own, so that nothing of it is left on the machine however the test ends.
-pub struct PrivateEngine {
-    folder: tempfile::TempDir,
-    /// Holds the namespaces; all that runs in them ends with it.
-    keeper: Child,
-    daemon: Option<Child>,
-}
-
-/// The first process of the namespaces: reaps whatever the daemon leaves, until its input ends.
-const KEEPER: &str = "ip link set lo up; exec 3<&0; echo ready
-    cat <&3 >/dev/null & end=$!
-    while kill -0 $end 2>/dev/null; do sleep 0.1; done";
-
-impl PrivateEngine {
-    /// A started engine with these images of the machine's engine on it.
-    pub fn start(images: &[&str]) -> Self {
-        // Short, because a socket's path has at most 108 bytes.
-        let folder = tempfile::Builder::new().prefix("drydock-e-").tempdir_in("/tmp").unwrap();
-        // Address pools that the machine's engine does not use, and nothing of the machine's settings.
-        std::fs::write(
-            folder.path().join("daemon.json"),
-            r#"{"default-address-pools": [{"base": "10.213.0.0/16", "size": 26}]}"#,
-        )
-        .unwrap();
-        let keeper = as_root("unshare")
-            .args([
-                "--mount",
-                "--net",
-                "--pid",
-                "--fork",
-                "--mount-proc",
-                "--kill-child",
-                "--propagation",
-                "private",
-            ])
-            .args(["sh", "-c", KEEPER])
-            // Ends when this pipe is closed: by us, or by the system if the test is killed.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("unshare can be run");
-        let mut engine = Self { folder, keeper, daemon: None };
-        let mut ready = [0; 6];
-        engine
-            .keeper
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut ready)
-            .expect("namespaces can be made (as root)");
-        engine.up();
-        let mut save =
-            Command::new("docker").arg("save").args(images).stdout(Stdio::piped()).spawn().unwrap();
-        let load = engine.docker().arg("load").stdin(save.stdout.take().unwrap()).output().unwrap();
-        assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
-        assert!(
-            save.wait().unwrap().success(),
-            "{images:?} are not on the machine's engine; run tests/bases"
-        );
-        engine
-    }
-
-    /// For `DOCKER_HOST`.
-    pub fn host(&self) -> String {
-        format!("unix://{}", self.folder.path().join("docker.sock").display())
-    }
-
-    fn docker(&self) -> Command {
-        let mut command = Command::new("docker");
-        command.env("DOCKER_HOST", self.host()).stdin(Stdio::null());
-        command
-    }
-
-    fn init(&self) -> String {
-        let children =
-            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.keeper.id())).unwrap();
-        children.split_whitespace().next().expect("unshare has forked").to_owned()
-    }
-
-    /// Starts the daemon, on the data that an earlier one left.
-    pub fn up(&mut self) {
-        assert!(self.daemon.is_none(), "it is up");
-        let at = |name: &str| self.folder.path().join(name).display().to_string();
-        let log = std::fs::File::options().create(true).append(true).open(at("log")).unwrap();
-        // A daemon that was killed leaves these behind, with numbers that other processes have now.
-        for stale in ["pid", "exec/containerd/containerd.pid"] {
-            let _ = as_root("rm").arg("-f").arg(at(stale)).status();
-        }
-        let daemon = as_root("nsenter")
-            .args(["--target", &self.init(), "--mount", "--net", "--pid", "--"])
-            .args(["dockerd", "--config-file", &at("daemon.json"), "--host", &self.host()])
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args(["--bridge", "none"])
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("nsenter can be run");
-        self.daemon = Some(daemon);
-        let started = Clock::system().stopwatch();
-        while !self.docker().arg("version").output().is_ok_and(|output| output.status.success()) {
-            let log = || std::fs::read_to_string(at("log")).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(40), "dockerd does not start:\n{}", log());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Kills the daemon, as a crash or an operator would; its containers stay for the next one to find.
-    pub fn down(&mut self) {
-        let mut daemon = self.daemon.take().expect("it is up");
-        // nsenter has become dockerd, or has it as its child where it had to fork for the process
-        // namespace.
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.id()));
-        for pid in children.unwrap_or_default().split_whitespace() {
-            assert!(as_root("kill").args(["-9", pid]).status().unwrap().success());
-        }
-        let _ = daemon.kill();
-        daemon.wait().unwrap();
-    }
-}
-
-impl Drop for PrivateEngine {
-    fn drop(&mut self) {
-        // In good order first, so that control groups and mounts go too.
-        if self.daemon.is_some() {
-            let _ = self.docker().args(["ps", "--all", "--quiet"]).output().map(|listed| {
-                let ids = String::from_utf8_lossy(&listed.stdout).into_owned();
-                self.docker().args(["rm", "--force"]).args(ids.split_whitespace()).output()
-            });
-            self.down();
-        }
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            eprintln!("--- end of the private engine's log ---");
-            tail.iter().rev().for_each(|line| eprintln!("{line}"));
-        }
-        let _ = as_root("rm").arg("-rf").arg(self.folder.path()).status();
-    }
-}
-
-/// A command that needs root, through sudo where the tests are not run as root.
-fn as_root(program: &str) -> Command {
-    if rustix::process::getuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("sudo");
-    command.args(["-n", program]);
-    command
-}
-
-fn server_url() -> String {
-    std::env::var("DRYDOCK_TEST_POSTGRES")
-        .expect("DRYDOCK_TEST_POSTGRES=postgres://… names a server for tests; tests/run starts one")
-}
-
-async fn create_database() -> String {
-    let server = server_url();
-    let name = format!("faults_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-    let (base, _) = server.rsplit_once('/').unwrap();
-    format!("{base}/{name}")
-}
-
-async fn drop_database(url: &str) {
-    let (_, name) = url.rsplit_once('/').unwrap();
-    let mut admin = PgConnection::connect(&server_url()).await.unwrap();
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut admin).await.unwrap();
 }

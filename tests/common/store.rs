@@ -1,5 +1,7 @@
 //! A store on a fresh database with a cohort in it, and the macro that runs a test on both databases.
 
+pub mod database;
+
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -11,8 +13,9 @@ use drydock::report::{CheckReport, OutcomeKind, Points, Report, Verdict};
 use drydock::store::{Claim, Cohort, Grading, NewSubmission, Store, Submission};
 use drydock::submissions::{Answer, Answers, Content, ContentLimits, Source};
 use futures::FutureExt;
-use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
+
+pub use database::Database;
 
 pub const LEASE: Duration = Duration::from_secs(60);
 pub const EXERCISE: &str = "first-container";
@@ -28,26 +31,20 @@ macro_rules! on_both {
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                House::run($crate::house::Kind::Sqlite, async |house| body(house).await).await;
+                House::run($crate::house::Database::Sqlite, async |house| body(house).await).await;
             }
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                House::run($crate::house::Kind::Postgres, async |house| body(house).await).await;
+                House::run($crate::house::Database::Postgres, async |house| body(house).await).await;
             }
         }
     )+};
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Sqlite,
-    Postgres,
-}
-
 /// A store with a cohort and a published exercise. The clock stands still until it is moved.
 pub struct House {
-    pub kind: Kind,
+    pub database: Database,
     pub url: String,
     pub store: Store,
     pub clock: Clock,
@@ -57,29 +54,24 @@ pub struct House {
 
 impl House {
     /// Runs a test in a house of its own and tears that down, however the test ends.
-    pub async fn run(kind: Kind, test: impl AsyncFnOnce(&Self)) {
+    pub async fn run(database: Database, test: impl AsyncFnOnce(&Self)) {
         let folder = tempfile::tempdir().unwrap();
-        let url = match kind {
-            Kind::Sqlite => format!("sqlite:{}", folder.path().join("drydock.db").display()),
-            Kind::Postgres => new_postgres().await,
-        };
+        let url = database.fresh(folder.path()).await;
         let clock = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
-        let house = Self::furnish(kind, url, clock, folder).await;
+        let house = Self::furnish(database, url, clock, folder).await;
         let outcome = AssertUnwindSafe(test(&house)).catch_unwind().await;
         house.store.close().await;
-        if kind == Kind::Postgres {
-            drop_postgres(&house.url).await;
-        }
+        database::remove(&house.url).await;
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
     }
 
-    async fn furnish(kind: Kind, url: String, clock: Clock, folder: tempfile::TempDir) -> Self {
+    async fn furnish(database: Database, url: String, clock: Clock, folder: tempfile::TempDir) -> Self {
         let store = Store::open(&url, folder.path(), clock.clone()).await.unwrap();
         store.publish_version(EXERCISE, VERSION, "A first container", &content("exercise")).await.unwrap();
         let cohort = store.create_cohort("Spring", "containers-from-zero", "K7M-4QX").await.unwrap();
-        Self { kind, url, store, clock, cohort, folder }
+        Self { database, url, store, clock, cohort, folder }
     }
 
     /// Another store on the same database and contents, as another process would open it.
@@ -185,36 +177,4 @@ pub fn report_waiting() -> Report {
 
 pub fn answer(text: &str) -> Answers {
     Answers([("why".to_owned(), Answer::Text(text.to_owned()))].into())
-}
-
-async fn server() -> (String, PgConnection) {
-    let server = std::env::var("DRYDOCK_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!(
-            "DRYDOCK_TEST_POSTGRES is not set: run the tests with tests/run, which starts a PostgreSQL \
-             server for them, or set it to postgres://… of a server on which databases may be made"
-        )
-    });
-    let connection = PgConnection::connect(&server).await.unwrap_or_else(|error| {
-        panic!(
-            "the PostgreSQL server in DRYDOCK_TEST_POSTGRES does not answer ({error}); tests/run starts one"
-        )
-    });
-    (server, connection)
-}
-
-/// A fresh database on the server of the tests; its address.
-pub async fn new_postgres() -> String {
-    let (server, mut connection) = server().await;
-    let name = format!("drydock_test_{}", Uuid::new_v4().simple());
-    let sql = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
-    let (before, _) = server.rsplit_once('/').expect("an address with a database in it");
-    format!("{before}/{name}")
-}
-
-pub async fn drop_postgres(url: &str) {
-    let (_, mut connection) = server().await;
-    let (_, name) = url.rsplit_once('/').unwrap();
-    let sql = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
 }

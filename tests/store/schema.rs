@@ -7,7 +7,7 @@ use drydock::clock::Clock;
 use drydock::store::{Error, Store};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
-use crate::house::{House, Kind, LEASE, drop_postgres, new_postgres};
+use crate::house::{Database, House, LEASE, database};
 use crate::on_both;
 
 on_both! {
@@ -67,9 +67,9 @@ async fn processes_that_start_together_agree_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn processes_that_start_together_agree_on_postgres() {
-    let url = new_postgres().await;
+    let url = database::fresh_postgres().await;
     open_eight_at_once(url.clone()).await;
-    drop_postgres(&url).await;
+    database::remove(&url).await;
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ type Columns = BTreeMap<String, Vec<(String, bool)>>;
 async fn both_databases_have_the_same_tables() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite_url = format!("sqlite:{}", folder.path().join("new.db").display());
-    let postgres_url = new_postgres().await;
+    let postgres_url = database::fresh_postgres().await;
     for url in [&sqlite_url, &postgres_url] {
         Store::open(url, folder.path(), Clock::system()).await.unwrap().close().await;
     }
@@ -110,7 +110,7 @@ async fn both_databases_have_the_same_tables() {
     .await
     .unwrap();
     let in_postgres = collect(rows);
-    drop_postgres(&postgres_url).await;
+    database::remove(&postgres_url).await;
     assert!(in_sqlite.len() > 10);
     assert_eq!(in_sqlite, in_postgres);
 }
@@ -125,7 +125,7 @@ fn collect(rows: Vec<(String, String, bool)>) -> Columns {
 
 #[tokio::test]
 async fn sqlite_keeps_what_was_accepted_when_the_power_goes() {
-    House::run(Kind::Sqlite, async |house| {
+    House::run(Database::Sqlite, async |house| {
         let mut connection = SqliteConnection::connect(&house.url).await.unwrap();
         let mode: String =
             sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();

@@ -7,19 +7,19 @@ use drydock::store::{CellState, Store};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use crate::house::{EXERCISE, House, Kind, VERSION};
+use crate::house::{Database, EXERCISE, House, VERSION};
 use crate::on_both;
 
 /// Rows by the thousand, straight into the tables.
 async fn fill(house: &House, statements: &[&'static str]) {
-    match house.kind {
-        Kind::Sqlite => {
+    match house.database {
+        Database::Sqlite => {
             let mut connection = SqliteConnection::connect(&house.url).await.unwrap();
             for statement in statements {
                 sqlx::query(*statement).execute(&mut connection).await.unwrap();
             }
         }
-        Kind::Postgres => {
+        Database::Postgres => {
             let mut connection = PgConnection::connect(&house.url).await.unwrap();
             for statement in statements {
                 sqlx::query(*statement).execute(&mut connection).await.unwrap();
@@ -57,13 +57,13 @@ on_both! {
         }
         let before = median(21, async || claim_and_place(&house.store, some[0]).await).await;
         // Fifty times as many, by the same people: each has 500 waiting.
-        let more = match house.kind {
-            Kind::Sqlite => "INSERT INTO gradings SELECT randomblob(16), g.submission, g.person, g.exercise_version,
+        let more = match house.database {
+            Database::Sqlite => "INSERT INTO gradings SELECT randomblob(16), g.submission, g.person, g.exercise_version,
                 'queued', 0, g.turn + 10 * n.value, 0, 0, NULL, NULL, g.not_before, g.queued_at, NULL, NULL, NULL,
                 0, 0, 0, NULL, NULL, 0, 0
                 FROM gradings g, (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c
                 WHERE value < 50) SELECT value FROM c) n",
-            Kind::Postgres => "INSERT INTO gradings SELECT gen_random_uuid(), g.submission, g.person,
+            Database::Postgres => "INSERT INTO gradings SELECT gen_random_uuid(), g.submission, g.person,
                 g.exercise_version, 'queued', 0, g.turn + 10 * n, 0, 0, NULL, NULL, g.not_before, g.queued_at,
                 NULL, NULL, NULL, 0, 0, FALSE, NULL, NULL, 0, FALSE
                 FROM gradings g, generate_series(1, 50) n",
@@ -79,14 +79,14 @@ on_both! {
     async fn a_grid_of_forty_thousand_cells_is_one_quick_read(house) {
         let ada = house.student("Ada").await;
         house.submit(ada).await;
-        let more = match house.kind {
-            Kind::Sqlite => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e.value, 'passed', 3, 2, 5, 5,
+        let more = match house.database {
+            Database::Sqlite => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e.value, 'passed', 3, 2, 5, 5,
                 c.latest_submission, c.changed_at, c.revision FROM cells c,
                 (WITH RECURSIVE p(n, id) AS (SELECT 1, randomblob(16) UNION ALL SELECT n + 1, randomblob(16)
                 FROM p WHERE n < 1000) SELECT id FROM p) p,
                 (WITH RECURSIVE e(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM e WHERE value < 40)
                 SELECT value FROM e) e",
-            Kind::Postgres => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e, 'passed', 3, 2, 5, 5,
+            Database::Postgres => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e, 'passed', 3, 2, 5, 5,
                 c.latest_submission, c.changed_at, c.revision FROM cells c,
                 (SELECT gen_random_uuid() AS id FROM generate_series(1, 1000)) p, generate_series(1, 40) e",
         };
