@@ -32,7 +32,7 @@ use crate::clock::Clock;
 ///
 /// Without arguments it answers questions until stdin ends. With `--objects` it prints which files
 /// it consists of, as JSON, for `probe_image.rs`; with `--allocate <bytes>` it takes that much memory,
-/// and with `--threads <number>` it starts so many, for `builder.rs` and `doctor.rs`.
+/// and with `--threads <number>` it starts so many, for `builder.rs` and the doctor.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     match arguments {
