@@ -40,6 +40,7 @@ pub mod shelf;
 pub mod sse;
 pub mod student;
 pub mod trainer;
+pub mod update;
 pub mod words;
 
 pub use access::{Scope, Viewer};

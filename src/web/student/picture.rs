@@ -5,15 +5,16 @@
 //! page shows does not depend on when it was opened, and every piece of markup exists once, in a
 //! template.
 
-use serde::Serialize;
+mod drawing;
 
-use super::pieces::{CheckPiece, ChecksPiece, LogPiece, StepView, StepsPiece, VerdictPiece, outcome_word};
+use super::pieces::outcome_word;
 use crate::exercises::Exercise;
-use crate::live::{Event, Line};
+use crate::live::Event;
 use crate::report::{CheckReport, OutcomeKind, Phase, Points, Report, Verdict};
 use crate::text;
-use crate::web::shape::{self, Shape};
-use crate::web::words::{count, escaped, took};
+use crate::web::shape::Shape;
+use crate::web::update::{Patch, Update};
+use crate::web::words::escaped;
 
 /// The most lines of log that a page carries; the rest is behind a link.
 pub const LOG_LINES: usize = 2000;
@@ -110,37 +111,6 @@ pub struct Picture {
     reports: Vec<Option<CheckReport>>,
     log: Vec<String>,
     log_source: Option<String>,
-}
-
-/// A piece of the page and what it is replaced by, or what is added at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Patch {
-    /// The element's id.
-    pub id: String,
-    /// The element anew, or what comes into it at the end.
-    pub html: String,
-    /// Whether `html` is added at the end.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub append: bool,
-}
-
-/// What one event changes on an open page.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Update {
-    /// Pieces of the page.
-    pub patches: Vec<Patch>,
-    /// A sentence for screen readers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub say: Option<String>,
-    /// The state's words for the browser's tab.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// The state's drawing for the browser's tab.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub icon: Option<&'static str>,
-    /// Whether nothing more follows.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub done: bool,
 }
 
 impl Picture {
@@ -266,112 +236,6 @@ impl Picture {
         }
     }
 
-    /// The verdict in one line, as it is also the browser's title.
-    #[must_use]
-    pub fn headline(&self) -> String {
-        match &self.stage {
-            Stage::Queued { ahead: None } => "In the queue".into(),
-            Stage::Queued { ahead: Some(0) } => "Next in the queue".into(),
-            Stage::Queued { ahead: Some(ahead) } => format!("In the queue, {ahead} before you"),
-            Stage::Running { .. } => {
-                let done = self.reports.iter().flatten().count();
-                format!("Grading: {done} of {}", count(self.reports.len().try_into().unwrap_or(0), "check"))
-            }
-            Stage::Retrying { .. } => "Trying again".into(),
-            Stage::Done { verdict: Verdict::Passed, waiting: true, points, .. } => {
-                if points.possible == 0 {
-                    "Waiting for review".into()
-                } else {
-                    format!("Waiting for review: {} of {} so far", points.earned, of_points(points.possible))
-                }
-            }
-            Stage::Done { verdict: Verdict::Passed, points, .. } => {
-                format!("Passed: {} of {}", points.earned, of_points(points.possible))
-            }
-            Stage::Done { verdict: Verdict::Failed, points, .. } => {
-                format!("Not yet: {} of {}", points.earned, of_points(points.possible))
-            }
-            Stage::Done { verdict: Verdict::ExerciseFault | Verdict::PlatformFault, .. } => {
-                "This was us; it did not count".into()
-            }
-        }
-    }
-
-    /// The line under the headline.
-    fn about(&self) -> String {
-        match &self.stage {
-            Stage::Queued { ahead: None | Some(0) } => "starts as soon as a worker is free".into(),
-            Stage::Queued { .. } => "this page shows when it starts".into(),
-            Stage::Running { attempt } if *attempt > 1 => format!("attempt {attempt}"),
-            Stage::Retrying { in_seconds } => {
-                format!("This was us; it did not count. Next attempt in {}.", took_whole(*in_seconds))
-            }
-            Stage::Done { fault: Some(fault), .. } => fault.clone(),
-            Stage::Done { verdict: Verdict::ExerciseFault, .. } => {
-                "The exercise itself is at fault; your trainer has been told.".into()
-            }
-            Stage::Done { verdict: Verdict::PlatformFault, .. } => {
-                "We tried several times. Hand it in again later, or ask your trainer.".into()
-            }
-            Stage::Done { seconds: Some(seconds), .. } => format!("verdict in {}", took(*seconds)),
-            Stage::Running { .. } | Stage::Done { .. } => String::new(),
-        }
-    }
-
-    /// The shape of the whole.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        match &self.stage {
-            Stage::Queued { .. } => Shape::Waiting,
-            Stage::Running { .. } => Shape::Running,
-            Stage::Retrying { .. } => Shape::Fault,
-            Stage::Done { verdict, waiting, .. } => shape::of_verdict(*verdict, *waiting),
-        }
-    }
-
-    /// The headline as a piece of the page.
-    #[must_use]
-    pub fn verdict(&self) -> VerdictPiece {
-        VerdictPiece { shape: self.shape(), headline: self.headline(), about: self.about() }
-    }
-
-    /// The phases as a piece of the page.
-    #[must_use]
-    pub fn steps(&self) -> StepsPiece {
-        let steps = self.steps.iter().map(|step| {
-            let checks = self.outline.checks.iter().filter(|check| check.phase == step.phase).count();
-            let mut about = Vec::new();
-            if checks > 0 {
-                about.push(count(checks.try_into().unwrap_or(0), "check"));
-            }
-            about.extend(step.seconds.map(took));
-            StepView {
-                shape: step.shape,
-                title: step_title(step.phase, step.shape),
-                about: about.join(" · "),
-            }
-        });
-        StepsPiece { steps: steps.collect() }
-    }
-
-    /// The checks, in the exercise's order.
-    #[must_use]
-    pub fn checks(&self) -> Vec<CheckPiece<'_>> {
-        (0..self.outline.checks.len()).map(|index| self.check(index)).collect()
-    }
-
-    /// The newest [`LOG_LINES`] lines of the log as HTML, and whether earlier ones were left out.
-    #[must_use]
-    pub fn log(&self) -> (String, bool) {
-        let mut lines = 0;
-        let mut from = self.log.len();
-        while from > 0 && lines < LOG_LINES {
-            from -= 1;
-            lines += self.log[from].matches("<p").count();
-        }
-        (self.log[from..].concat(), from > 0)
-    }
-
     /// Back to before the first attempt, but for the place in the queue.
     fn forget(&mut self) {
         let used = |phase: Phase| match phase {
@@ -404,11 +268,7 @@ impl Picture {
         let said = format!("{}: {}", outcome_word(check.outcome), check.title);
         let Some(index) = self.set(check) else { return Update::default() };
         let mut update = self.verdict_update(Some(said));
-        update.patches.push(Patch {
-            id: self.check(index).element(),
-            html: self.check(index).to_string(),
-            append: false,
-        });
+        update.patches.push(self.check_patch(index));
         update
     }
 
@@ -422,12 +282,7 @@ impl Picture {
         if shape == Shape::Running {
             for index in 0..self.outline.checks.len() {
                 if self.outline.checks[index].phase == phase && self.reports[index].is_none() {
-                    let check = self.check(index);
-                    update.patches.push(Patch {
-                        id: check.element(),
-                        html: check.to_string(),
-                        append: false,
-                    });
+                    update.patches.push(self.check_patch(index));
                 }
             }
         }
@@ -469,100 +324,5 @@ impl Picture {
             .zip(&self.reports)
             .filter_map(|(planned, report)| report.as_ref().filter(|_| planned.phase == phase))
             .any(|report| kinds.contains(&report.outcome))
-    }
-
-    fn check(&self, index: usize) -> CheckPiece<'_> {
-        let planned = &self.outline.checks[index];
-        let report = self.reports[index].as_ref();
-        let under_way =
-            self.steps.iter().any(|step| step.phase == planned.phase && step.shape == Shape::Running);
-        let shape = match report {
-            Some(report) => report.outcome.into(),
-            None if self.is_done() => Shape::Skipped,
-            None if under_way => Shape::Running,
-            None => Shape::NotStarted,
-        };
-        CheckPiece { planned, report, shape, trainer: self.audience == Audience::Trainer }
-    }
-
-    fn verdict_update(&self, say: Option<String>) -> Update {
-        Update {
-            patches: vec![Patch { id: "verdict".into(), html: self.verdict().to_string(), append: false }],
-            say,
-            title: Some(self.headline()),
-            icon: Some(self.shape().name()),
-            done: false,
-        }
-    }
-
-    fn steps_patch(&self) -> Patch {
-        Patch { id: "steps".into(), html: self.steps().to_string(), append: false }
-    }
-
-    fn checks_patch(&self) -> Patch {
-        let html = ChecksPiece { checks: self.checks() }.to_string();
-        Patch { id: "checks".into(), html, append: false }
-    }
-
-    fn log_patch(&self) -> Patch {
-        let (log, cut) = self.log();
-        Patch { id: "log".into(), html: LogPiece { log, cut }.to_string(), append: false }
-    }
-
-    fn log_lines(&mut self, source: &str, lines: &[Line]) -> String {
-        let mut html = String::new();
-        if self.log_source.as_deref() != Some(source) {
-            let name = if source == "build" {
-                "Build".into()
-            } else {
-                format!("Output of {}", text::visible(source))
-            };
-            html.push_str("<p class=\"source\">");
-            html.push_str(&escaped(&name));
-            html.push_str("</p>");
-            self.log_source = Some(source.to_owned());
-        }
-        for line in lines {
-            html.push_str(if line.stderr && source != "build" { "<p class=\"e\">" } else { "<p>" });
-            html.push_str(&text::ansi_to_html(&line.text));
-            html.push_str("</p>");
-        }
-        html
-    }
-}
-
-impl Update {
-    fn of(patch: Patch) -> Self {
-        Self { patches: vec![patch], ..Self::default() }
-    }
-
-    /// Whether an open page stays as it is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.patches.is_empty() && self.say.is_none() && !self.done
-    }
-}
-
-fn of_points(points: u32) -> String {
-    count(points.into(), "point")
-}
-
-fn took_whole(seconds: u64) -> String {
-    crate::units::Span::from_secs(seconds).to_string()
-}
-
-fn step_title(phase: Phase, shape: Shape) -> &'static str {
-    let under_way = matches!(shape, Shape::Running | Shape::NotStarted | Shape::Skipped);
-    match (phase, under_way) {
-        (Phase::Fetch, true) => "Fetch",
-        (Phase::Fetch, false) => "Fetched",
-        (Phase::Read, _) => "Read",
-        (Phase::Build, true) => "Build",
-        (Phase::Build, false) => "Built",
-        (Phase::Image, _) => "Image",
-        (Phase::Run, true) => "Run",
-        (Phase::Run, false) => "Ran",
-        (Phase::Disturb, _) => "Trouble",
-        (Phase::Clean, _) => "Clean up",
     }
 }

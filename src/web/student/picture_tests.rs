@@ -1,8 +1,9 @@
 //! The picture as a whole: what an open page is told adds up to what a fresh one shows.
 
-use super::picture::{Audience, LOG_LINES, Outline, Patch, Picture, Planned};
+use super::picture::{Audience, LOG_LINES, Outline, Picture, Planned};
 use crate::live::{Event, Line};
 use crate::report::{CheckReport, Evidence, OutcomeKind, Phase, PhaseReport, Points, Report, Verdict};
+use crate::web::update::Patch;
 
 const SECRET: &str = "hello-7f3a";
 

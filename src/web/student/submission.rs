@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::board::{frame, href};
-use super::picture::{Audience, Outline, Picture, Stage, Update};
+use super::picture::{Audience, Outline, Picture, Stage};
 use super::pieces::{ChecksPiece, LogPiece};
 use crate::checks::Question;
 use crate::exercises::Exercise;
@@ -23,6 +23,7 @@ use crate::text;
 use crate::web::page::Frame;
 use crate::web::shape::Shape;
 use crate::web::sse::{self, Message, Teller};
+use crate::web::update::Update;
 use crate::web::words::{Moment, bytes, count, escaped};
 use crate::web::{AppState, Csrf, Result, Scope, Viewer, body, markdown};
 

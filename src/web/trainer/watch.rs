@@ -15,7 +15,7 @@ use super::grid::{FiltersPiece, Grid, SummaryPiece, Wish, load};
 use crate::live::CohortChange;
 use crate::store::{Cell, Cohort};
 use crate::web::sse::{self, Message};
-use crate::web::student::picture::{Patch, Update};
+use crate::web::update::{Patch, Update};
 use crate::web::{AppState, Error, Result, Scope, Viewer, body};
 
 /// How often is looked for who has joined, and for who has become idle.
@@ -133,11 +133,11 @@ impl Watcher {
     fn told(&mut self, mut patches: Vec<Patch>, now: DateTime<Utc>) -> Option<Message> {
         let (summary, filters) = (self.grid.summary(), self.grid.filters(&self.wish, now));
         if summary != self.summary {
-            patches.push(Patch { id: "summary".into(), html: summary.to_string(), append: false });
+            patches.push(Patch::anew("summary", &summary));
             self.summary = summary;
         }
         if filters != self.filters {
-            patches.push(Patch { id: "filters".into(), html: filters.to_string(), append: false });
+            patches.push(Patch::anew("filters", &filters));
             self.filters = filters;
         }
         if patches.is_empty() {
