@@ -3,7 +3,7 @@
 #[path = "common/engine.rs"]
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -244,7 +244,7 @@ async fn endless_output_is_cut_and_passed_on_in_bounds() {
     };
     let endless = script("tr '\\0' x </dev/zero | head -c 20000; echo; yes");
     let prepared = sandbox.prepare(&stack([("app", endless)])).await.unwrap();
-    let stack = prepared.start(BUSYBOX, sink).await.unwrap();
+    let stack = prepared.start(BUSYBOX, sink, &HashSet::new()).await.unwrap();
     let app = app(&stack);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let output = app.output();
@@ -405,7 +405,7 @@ async fn volumes_of_the_image_count_as_disk_and_go_with_it() {
     let sandbox = bench.engine.sandbox("test", limits);
     let fill = script("dd if=/dev/zero of=/data/file bs=1M count=30; sleep 60");
     let prepared = sandbox.prepare(&stack([("app", fill)])).await.unwrap();
-    let stack = prepared.start(&image, silent()).await.unwrap();
+    let stack = prepared.start(&image, silent(), &HashSet::new()).await.unwrap();
     let app = app(&stack);
     let mounts = sh(app, "grep ' /data ' /proc/mounts").await.stdout;
     assert!(!mounts.is_empty());
@@ -432,7 +432,7 @@ async fn what_cannot_start_is_said_in_a_sentence() {
     ];
     for (spec, part) in cases {
         let prepared = sandbox.prepare(&stack([("app", spec)])).await.unwrap();
-        match prepared.start(BUSYBOX, silent()).await {
+        match prepared.start(BUSYBOX, silent(), &HashSet::new()).await {
             Err(StartError::Refused { service, sentence }) => {
                 assert_eq!(service, "app");
                 assert!(sentence.contains(part), "{sentence}");
@@ -566,7 +566,7 @@ async fn a_warm_pod_is_given_once_and_a_dead_one_never() {
         let watch = Clock::system().stopwatch();
         let prepared = sandbox.prepare(&stack([("app", web("x", "8080"))])).await.unwrap();
         let prepared_after = watch.elapsed();
-        let stack = prepared.start(BUSYBOX, silent()).await.unwrap();
+        let stack = prepared.start(BUSYBOX, silent(), &HashSet::new()).await.unwrap();
         println!("prepared {prepared_after:?}, ready {:?}", watch.elapsed());
         let app = app(&stack);
         assert!(app.http(app, get(8080)).await.unwrap().is_ok());

@@ -40,6 +40,10 @@ impl Check for Env {
         mistakes
     }
 
+    fn inspects(&self) -> Vec<Option<&str>> {
+        vec![self.service.as_deref()]
+    }
+
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
         let service = scene.service(self.service.as_deref())?;
         let mut expected = Vec::new();

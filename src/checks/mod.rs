@@ -105,6 +105,11 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema {
     /// Mistakes that types cannot show: a matcher that can never fail, a service that is not in
     /// the stack, an option that is no option. Sentences for the author.
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String>;
+    /// The services whose processes it looks at while they run, so that the look is ready in time;
+    /// `None` stands for the main one.
+    fn inspects(&self) -> Vec<Option<&str>> {
+        Vec::new()
+    }
     /// The question a person answers, for kinds that are answered.
     fn question(&self) -> Option<Question<'_>> {
         None
@@ -169,6 +174,12 @@ macro_rules! kinds {
             #[must_use]
             pub fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
                 match self { $(Self::$kind(check) => check.mistakes(around)),+ }
+            }
+
+            /// The services whose processes it looks at; `None` stands for the main one.
+            #[must_use]
+            pub fn inspects(&self) -> Vec<Option<&str>> {
+                match self { $(Self::$kind(check) => check.inspects()),+ }
             }
 
             /// The question a person answers, for kinds that are answered.

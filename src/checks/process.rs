@@ -127,6 +127,11 @@ impl Check for Process {
         mistakes
     }
 
+    fn inspects(&self) -> Vec<Option<&str>> {
+        let other = self.namespaces.iter().map(|namespaces| Some(namespaces.with.as_str()));
+        other.chain([self.service.as_deref()]).collect()
+    }
+
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
         let service = scene.service(self.service.as_deref())?;
         let wanted = self.resolved(scene.variables).map_err(Fault::Exercise)?;

@@ -47,11 +47,11 @@ impl<'a> Scene<'a> {
     /// [`Fault::Exercise`] when the stack has none of that name.
     pub fn service(&self, name: Option<&str>) -> Result<&'a Service, Fault> {
         let stack = self.stack.ok_or_else(|| Fault::Exercise("this check needs a running stack".into()))?;
-        match name {
+        let found = match name {
             Some(name) => stack.service(name),
-            None => stack.service("app").or_else(|| stack.services().into_iter().next()),
-        }
-        .ok_or_else(|| Fault::Exercise(format!("the stack has no service `{}`", name.unwrap_or("app"))))
+            None => stack.main_service(),
+        };
+        found.ok_or_else(|| Fault::Exercise(format!("the stack has no service `{}`", name.unwrap_or("app"))))
     }
 
     /// The image under test.

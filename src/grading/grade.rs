@@ -1,5 +1,6 @@
 //! The phases of one grading, in their order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,19 +209,25 @@ impl Walk<'_> {
         let prepared: Option<Prepared> = prepared?;
 
         course.begin(Phase::Image);
-        let inspected = sandbox.image(&image).await?;
-        let config = inspected.config();
-        course.image =
-            Some(ImageReport { id: config.id.clone(), size_bytes: config.size_bytes, layers: config.layers });
         // The stack starts while the image is being looked at.
+        let inspected = stack.as_ref().map(|stack| self.inspected(stack)).unwrap_or_default();
         let start = async {
             match prepared {
-                Some(prepared) => prepared.start(&image, self.log_sink()).await.map(Some),
+                Some(prepared) => prepared.start(&image, self.log_sink(), &inspected).await.map(Some),
                 None => Ok(None),
             }
         };
-        let view = View { handed: &handed, image: Some(&inspected), stack: None };
-        let (stack, ()) = tokio::join!(start, self.side_by_side(course, Phase::Image, view, None));
+        let look = async {
+            let found = sandbox.image(&image).await?;
+            let config = found.config();
+            let (id, size_bytes, layers) = (config.id.clone(), config.size_bytes, config.layers);
+            course.image = Some(ImageReport { id, size_bytes, layers });
+            let view = View { handed: &handed, image: Some(&found), stack: None };
+            self.side_by_side(course, Phase::Image, view, None).await;
+            Ok::<_, Halt>(found)
+        };
+        let (stack, found) = tokio::join!(start, look);
+        let found = found?;
 
         if !(course.has(Phase::Run) || course.has(Phase::Disturb)) {
             return Ok(());
@@ -230,7 +237,7 @@ impl Walk<'_> {
             StartError::Refused { sentence, .. } => Halt::Student(sentence, None),
             StartError::Platform(error) => error.into(),
         })?;
-        let view = View { stack: stack.as_ref(), ..view };
+        let view = View { handed: &handed, image: Some(&found), stack: stack.as_ref() };
         let stopwatch = self.clock.stopwatch();
         let run_time = self.exercise.limits.run_time;
         self.side_by_side(course, Phase::Run, view, Some(run_time)).await;
@@ -342,6 +349,15 @@ impl Walk<'_> {
             }
         }
         Some(spec)
+    }
+
+    /// The services whose processes checks will look at while they run.
+    fn inspected<'s>(&'s self, stack: &'s StackSpec) -> HashSet<&'s str> {
+        let checks = self.exercise.checks.iter();
+        checks
+            .flat_map(|check| check.kind.inspects())
+            .filter_map(|name| name.or_else(|| stack.main_service()))
+            .collect()
     }
 
     fn fill(&self, text: &str) -> String {

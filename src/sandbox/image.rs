@@ -113,7 +113,16 @@ impl Sandbox {
     /// [`Error::ImageMissing`] where it is neither on the engine nor can it be pulled.
     pub async fn image(&self, reference: &str) -> Result<Image, Error> {
         let engine = &self.engine;
-        let inspect = || engine.answer("inspect an image", CALL, engine.docker.inspect_image(reference));
+        let inspect = || async {
+            // What the engine calls the size is that of the packed content on some image stores.
+            let asking = async {
+                tokio::try_join!(
+                    engine.docker.inspect_image(reference),
+                    engine.docker.image_history(reference)
+                )
+            };
+            engine.answer("inspect an image", CALL, asking).await
+        };
         let found = match inspect().await? {
             Err(error) if status(&error) == Some(404) => {
                 engine.pull(reference).await?;
@@ -121,10 +130,7 @@ impl Sandbox {
             }
             found => found,
         };
-        let found = found.map_err(|error| engine.error("inspect an image", &error))?;
-        // What the engine calls the size is that of the packed content on some image stores.
-        let history = engine.docker.image_history(reference);
-        let history = engine.call("tell an image's history", history).await?;
+        let (found, history) = found.map_err(|error| engine.error("inspect an image", &error))?;
         let size: i64 = history.iter().map(|step| step.size).sum();
         let config = config(found, u64::try_from(size).unwrap_or(0));
         let inner = Inner { ledger: Arc::clone(&self.ledger), config, container: OnceCell::new() };

@@ -1,6 +1,6 @@
 //! A look into a service's processes: a container of ours in the service's PID namespace.
 //!
-//! It is started when the first check asks, and kept while the service's main process lives (the
+//! It is started with the service where a check will ask, else when the first one asks, and kept while the service's main process lives (the
 //! namespace ends with it). It has root and the two capabilities that reading `/proc` of others needs,
 //! and nothing else; a process of the student's cannot trace it, because it has capabilities which
 //! theirs lack. But a student's root process can kill it: then it is tried once more, and after that
@@ -82,6 +82,15 @@ impl Service {
             }
         }
         Ok(Err(if self.ends_soon().await { Unseen::NotRunning } else { Unseen::Disturbed }))
+    }
+
+    /// Makes ready what [`Self::processes`] asks. Trouble is for it to tell, should it come.
+    pub(super) async fn prepare_look(&self) {
+        if let Some(pod) = self.in_pod()
+            && let Err(error) = self.inspector_probe(pod).await
+        {
+            tracing::debug!(%error, "inspector.not_prepared");
+        }
     }
 
     /// Whether a probe starts outside the service's PID namespace: then it is the service that keeps

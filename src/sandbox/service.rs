@@ -241,10 +241,20 @@ impl Service {
     /// # Errors
     /// As [`Prepared::start`](super::Prepared::start).
     pub async fn start(&self) -> Result<(), StartError> {
+        self.start_looked_into(false).await
+    }
+
+    /// As [`Self::start`]; with `look`, what [`Self::processes`] needs is made meanwhile.
+    pub(super) async fn start_looked_into(&self, look: bool) -> Result<(), StartError> {
         self.container.start(None).await?;
         let address = stack::address(&self.ledger.engine, &self.container, &self.ground).await?;
         let address = *self.address.get_or_init(|| address);
-        stack::wait_ready(&self.container, &self.ground, address, &self.spec.ready).await?;
-        Ok(())
+        let ready = stack::wait_ready(&self.container, &self.ground, address, &self.spec.ready);
+        let (ready, ()) = tokio::join!(ready, async {
+            if look {
+                self.prepare_look().await;
+            }
+        });
+        Ok(ready?)
     }
 }

@@ -5,7 +5,7 @@
 //! of ours; under a runtime that keeps the interface to itself (gVisor) it stands on the network by
 //! itself, and one pod beside it asks the questions for all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,18 @@ pub struct ServiceSpec {
     pub tmpfs: BTreeMap<String, u64>,
     /// When the service counts as started.
     pub ready: Ready,
+}
+
+impl StackSpec {
+    /// The service that is meant where none is named: `app`, or the first.
+    #[must_use]
+    pub fn main_service(&self) -> Option<&str> {
+        main_service(&self.services)
+    }
+}
+
+fn main_service<T>(services: &IndexMap<String, T>) -> Option<&str> {
+    services.get_key_value(WARM_SERVICE).or_else(|| services.first()).map(|(name, _)| name.as_str())
 }
 
 /// When a service counts as ready for its checks.
@@ -206,11 +218,17 @@ pub(super) fn isolation(engine_version: &str) -> HashMap<String, String> {
 
 impl Prepared {
     /// Starts the services and waits until each is [`Ready`] (or ended, or its `within` passed:
-    /// that is not an error, checks will see it). `image` is the image under test.
+    /// that is not an error, checks will see it). `image` is the image under test; `inspected` are the
+    /// services whose processes will be looked at.
     ///
     /// # Errors
     /// [`StartError::Refused`] where the image, as it is, cannot be started.
-    pub async fn start(self, image: &str, log: LogSink) -> Result<Stack, StartError> {
+    pub async fn start(
+        self,
+        image: &str,
+        log: LogSink,
+        inspected: &HashSet<&str>,
+    ) -> Result<Stack, StartError> {
         let Self { ledger, limits, spec, grounds } = self;
         let alone = spec.services.len() == 1;
         let starts = spec.services.iter().map(|(name, service)| {
@@ -220,7 +238,7 @@ impl Prepared {
             async move {
                 let container = Container::create(ledger, name, body, recorder, limits.disk_bytes).await?;
                 let service = Service::new(ledger, container, ground, service.clone(), limits.clone(), alone);
-                service.start().await?;
+                service.start_looked_into(inspected.contains(name.as_str())).await?;
                 Ok::<_, StartError>((name.clone(), service))
             }
         });
@@ -361,6 +379,12 @@ impl Stack {
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.get(name)
+    }
+
+    /// The one that is meant where none is named.
+    #[must_use]
+    pub fn main_service(&self) -> Option<&Service> {
+        main_service(&self.services).and_then(|name| self.services.get(name))
     }
 
     /// All services, in the order of the stack's description.

@@ -1,6 +1,6 @@
 //! The real engine for tests, with a state folder of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub fn stack<const N: usize>(services: [(&str, ServiceSpec); N]) -> StackSpec {
 /// Prepares and starts a stack on busybox.
 pub async fn start<const N: usize>(sandbox: &Sandbox, services: [(&str, ServiceSpec); N]) -> Stack {
     let prepared: Prepared = sandbox.prepare(&stack(services)).await.expect("pods");
-    prepared.start(BUSYBOX, silent()).await.expect("a stack")
+    prepared.start(BUSYBOX, silent(), &HashSet::new()).await.expect("a stack")
 }
 
 /// The only service of a stack called `app`.
