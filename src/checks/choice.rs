@@ -43,10 +43,7 @@ impl Check for Choice {
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.answers(&mut mistakes);
-        if self.question.trim().is_empty() {
-            mistakes.push("`question` is empty".into());
-        }
+        around.question(&self.question, &mut mistakes);
         if self.options.len() < 2 {
             mistakes.push("a choice needs at least two `options`".into());
         }

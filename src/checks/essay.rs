@@ -36,10 +36,7 @@ impl Check for Essay {
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.answers(&mut mistakes);
-        if self.question.trim().is_empty() {
-            mistakes.push("`question` is empty".into());
-        }
+        around.question(&self.question, &mut mistakes);
         if self.rubric.is_empty() {
             mistakes.push("`rubric` is empty; say what a trainer looks for, with points".into());
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{ended, told};
 use super::matcher::Number;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::units::Span;
 
@@ -38,7 +38,7 @@ impl Check for Exit {
     const PHASE: Phase = Phase::Run;
 
     fn deadline(&self) -> Duration {
-        self.within.0 + MARGIN
+        self.within.0 + ENGINE_MARGIN
     }
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
@@ -69,6 +69,3 @@ impl Check for Exit {
         Ok(Finding::of(holds, detail))
     }
 }
-
-/// What is added to the waiting time before the check counts as broken: for the engine.
-const MARGIN: Duration = Duration::from_secs(20);

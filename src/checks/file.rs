@@ -1,6 +1,5 @@
 //! `file`: what was handed in at a path.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -121,27 +120,13 @@ impl Check for File {
         tally.note(kind_fits, format!("{} at {place}", wanted.map_or("something", EntryKind::name)), seen);
         if let (Some(wanted), Some(content)) = (&self.content, content) {
             let wanted = wanted.resolved(scene.variables).map_err(Fault::Exercise)?;
-            let text = String::from_utf8_lossy(content);
-            tally.note(
-                wanted.accepts(&text),
-                format!("content {}", wanted.describe()),
-                match &text {
-                    Cow::Borrowed(text) => format!("its content is {}", shown(text)),
-                    Cow::Owned(_) => "its content is not UTF-8 text".into(),
-                },
-            );
+            tally.content(&wanted, Some(content));
         }
         if let (Some(wanted), Some(content)) = (&self.size, content) {
-            let bytes = content.len() as u64;
-            tally.note(
-                wanted.accepts(bytes),
-                format!("size {}", wanted.describe()),
-                format!("it has {bytes} bytes"),
-            );
+            tally.size(wanted, content.len() as u64);
         }
         if let Some(wanted) = &self.mode {
-            let mode = if executable { 0o755 } else { 0o644 };
-            tally.note(wanted.accepts(mode), wanted.describe(), format!("its mode is {mode:04o}"));
+            tally.mode(wanted, if executable { 0o755 } else { 0o644 });
         }
         let mut detail = tally.detail();
         if self.content.is_some() || self.size.is_some() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{Unreached, ended};
 use super::matcher::{Literal, Number, Text};
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{HttpResponse, Silence};
 use crate::units::Span;
@@ -84,7 +84,7 @@ impl Check for Http {
     const PHASE: Phase = Phase::Run;
 
     fn deadline(&self) -> Duration {
-        self.within.0 + self.answer_within() + MARGIN
+        self.within.0 + self.answer_within() + ENGINE_MARGIN
     }
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
@@ -212,9 +212,6 @@ impl Check for Http {
         }
     }
 }
-
-/// What is added to the waiting times of a check before it counts as broken: for the engine.
-const MARGIN: Duration = Duration::from_secs(20);
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,7 +1,5 @@
 //! `image_file`: what is at a path of the built image, without running it.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -134,24 +132,10 @@ impl Check for ImageFile {
         if let Some(wanted) = &self.content {
             let wanted = resolved(wanted)?;
             content = image.read(&path, CONTENT_BYTES).await?;
-            let text = content.as_deref().map(String::from_utf8_lossy);
-            let observed = match &text {
-                Some(Cow::Borrowed(text)) => format!("its content is {}", shown(text)),
-                Some(Cow::Owned(_)) => "its content is not UTF-8 text".into(),
-                None => "there is no file to read".into(),
-            };
-            tally.note(
-                text.is_some_and(|text| wanted.accepts(&text)),
-                format!("content {}", wanted.describe()),
-                observed,
-            );
+            tally.content(&wanted, content.as_deref());
         }
         if let Some(wanted) = &self.mode {
-            tally.note(
-                wanted.accepts(stat.mode),
-                wanted.describe(),
-                format!("its mode is {:04o}", stat.mode & 0o7777),
-            );
+            tally.mode(wanted, stat.mode);
         }
         for (what, wanted, id, table) in
             [("owner", &self.owner, stat.uid, &names.users), ("group", &self.group, stat.gid, &names.groups)]
@@ -180,11 +164,7 @@ impl Check for ImageFile {
             );
         }
         if let Some(wanted) = &self.size {
-            tally.note(
-                wanted.accepts(stat.size_bytes),
-                format!("size {}", wanted.describe()),
-                format!("it has {} bytes", stat.size_bytes),
-            );
+            tally.size(wanted, stat.size_bytes);
         }
         self.executables(image, &path, &names, &mut tally).await?;
         let mut detail = tally.detail().proof("Listing", listing).reproduce(reproduce);

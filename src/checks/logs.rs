@@ -9,7 +9,7 @@ use super::diagnosis::{ended, plain};
 use super::matcher::{Text, shown};
 use super::shell::line;
 use super::tally::Tally;
-use super::{Check, Fault, Finding, Scene, Surroundings};
+use super::{Check, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Output, Service};
 use crate::units::Span;
@@ -42,7 +42,7 @@ impl Check for Logs {
     const PHASE: Phase = Phase::Run;
 
     fn deadline(&self) -> Duration {
-        self.within.0 + MARGIN
+        self.within.0 + ENGINE_MARGIN
     }
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
@@ -109,9 +109,6 @@ impl Check for Logs {
         }
     }
 }
-
-/// What is added to the waiting time before the check counts as broken: for the engine.
-const MARGIN: Duration = Duration::from_secs(20);
 
 /// Between two looks where nothing announces itself.
 const PAUSE: Duration = Duration::from_millis(100);

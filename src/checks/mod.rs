@@ -49,6 +49,10 @@ pub const EVIDENCE_BYTES: usize = 16 * 1024;
 /// The most that a phrase (expected, observed) keeps, in bytes.
 const PHRASE_BYTES: usize = 2 * 1024;
 
+/// What most kinds add to the time they wait for the student's work before a check counts as broken:
+/// for the engine.
+const ENGINE_MARGIN: Duration = Duration::from_secs(20);
+
 /// What a check found out about the student's work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::diagnosis::{self, ended, place};
 use super::matcher::listed;
 use super::shell::line;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Listener, Service, Silence};
 use crate::units::Span;
@@ -75,7 +75,7 @@ impl Check for Port {
     const PHASE: Phase = Phase::Run;
 
     fn deadline(&self) -> Duration {
-        self.within.0 + MARGIN
+        self.within.0 + ENGINE_MARGIN
     }
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
@@ -133,9 +133,6 @@ impl Check for Port {
         }
     }
 }
-
-/// What is added to the waiting time before the check counts as broken: for the engine.
-const MARGIN: Duration = Duration::from_secs(20);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);

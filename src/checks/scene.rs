@@ -129,9 +129,12 @@ impl Surroundings<'_> {
         }
     }
 
-    pub(super) fn answers(&self, mistakes: &mut Vec<String>) {
+    pub(super) fn question(&self, question: &str, mistakes: &mut Vec<String>) {
         if !self.takes_answers {
             mistakes.push("this check needs answers; add `answers` to `submit`".into());
+        }
+        if question.trim().is_empty() {
+            mistakes.push("`question` is empty".into());
         }
     }
 

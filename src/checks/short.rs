@@ -45,10 +45,7 @@ impl Check for Short {
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.answers(&mut mistakes);
-        if self.question.trim().is_empty() {
-            mistakes.push("`question` is empty".into());
-        }
+        around.question(&self.question, &mut mistakes);
         let text = !self.accepts.is_empty() || self.matches.is_some();
         if !text && self.number.is_none() {
             mistakes.push("no answer is right; write `accepts`, `matches` or `number`".into());

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{ended, told};
 use super::shell::line;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::units::Span;
 
@@ -31,7 +31,7 @@ impl Check for StaysUp {
     const PHASE: Phase = Phase::Run;
 
     fn deadline(&self) -> Duration {
-        self.duration.0 + MARGIN
+        self.duration.0 + ENGINE_MARGIN
     }
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
@@ -62,6 +62,3 @@ impl Check for StaysUp {
         Ok(Finding::of(state.running, detail))
     }
 }
-
-/// What is added to the waiting time before the check counts as broken: for the engine.
-const MARGIN: Duration = Duration::from_secs(20);

@@ -1,5 +1,8 @@
 //! Several conditions on one thing, told as one finding.
 
+use std::borrow::Cow;
+
+use super::matcher::{Mode, Size, Text, shown};
 use super::{Detail, Finding};
 
 /// What was expected and seen, condition by condition.
@@ -19,6 +22,32 @@ impl Tally {
         if !seen.contains(&observed) {
             seen.push(observed);
         }
+    }
+
+    /// The content of a file, where there is one that can be read.
+    pub(super) fn content(&mut self, wanted: &Text, content: Option<&[u8]>) {
+        let text = content.map(String::from_utf8_lossy);
+        let observed = match &text {
+            Some(Cow::Borrowed(text)) => format!("its content is {}", shown(text)),
+            Some(Cow::Owned(_)) => "its content is not UTF-8 text".into(),
+            None => "there is no file to read".into(),
+        };
+        let holds = text.is_some_and(|text| wanted.accepts(&text));
+        self.note(holds, format!("content {}", wanted.describe()), observed);
+    }
+
+    /// The size of a file.
+    pub(super) fn size(&mut self, wanted: &Size, bytes: u64) {
+        self.note(
+            wanted.accepts(bytes),
+            format!("size {}", wanted.describe()),
+            format!("it has {bytes} bytes"),
+        );
+    }
+
+    /// The permission bits of a file.
+    pub(super) fn mode(&mut self, wanted: &Mode, mode: u32) {
+        self.note(wanted.accepts(mode), wanted.describe(), format!("its mode is {:04o}", mode & 0o7777));
     }
 
     /// Says what is expected by itself, for conditions that are met one by one.
