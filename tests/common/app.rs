@@ -32,6 +32,24 @@ pub use runner::{Runner, log, report};
 
 use client::SignedIn;
 
+/// Makes of an `async fn name(database: Database)` two tests, `name::sqlite` and `name::postgres`.
+#[macro_export]
+macro_rules! on_both {
+    ($name:ident) => {
+        mod $name {
+            use super::{Database, $name};
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                $name(Database::Sqlite).await;
+            }
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                $name(Database::Postgres).await;
+            }
+        }
+    };
+}
+
 /// The exercise that takes files: `hello.txt` with "hello", and a word that is kept from students.
 pub const FILES: &str = "say-hello";
 /// The exercise that takes answers: a choice, a short answer, an essay.

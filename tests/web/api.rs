@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 
 use crate::app::{Answer, App, Database, FILES, QUESTIONS, SECRET, report, zip};
+use crate::on_both;
 
 fn submissions_of(app: &App, exercise: &str) -> String {
     format!("/api/v1/cohorts/{}/exercises/{exercise}/submissions", app.cohort.id)
@@ -74,15 +75,7 @@ async fn from_archive_to_report(database: Database) {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn from_archive_to_report_on_sqlite() {
-    from_archive_to_report(Database::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn from_archive_to_report_on_postgres() {
-    from_archive_to_report(Database::Postgres).await;
-}
+on_both!(from_archive_to_report);
 
 async fn the_same_key_counts_once(database: Database) {
     let app = App::on(database).await;
@@ -118,15 +111,7 @@ async fn the_same_key_counts_once(database: Database) {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_counts_once_on_sqlite() {
-    the_same_key_counts_once(Database::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_counts_once_on_postgres() {
-    the_same_key_counts_once(Database::Postgres).await;
-}
+on_both!(the_same_key_counts_once);
 
 #[tokio::test]
 async fn answers_are_taken_as_the_questions_want_them() {

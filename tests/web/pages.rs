@@ -4,6 +4,7 @@ use drydock::accounts::Role;
 use reqwest::StatusCode;
 
 use crate::app::{Answer, App, Database, FILES, QUESTIONS, SECRET};
+use crate::on_both;
 
 async fn from_board_to_verdict(database: Database) {
     let app = App::on(database).await;
@@ -40,15 +41,7 @@ async fn from_board_to_verdict(database: Database) {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn from_board_to_verdict_on_sqlite() {
-    from_board_to_verdict(Database::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn from_board_to_verdict_on_postgres() {
-    from_board_to_verdict(Database::Postgres).await;
-}
+on_both!(from_board_to_verdict);
 
 /// What must not be on any page as it was written.
 fn assert_harmless(path: &str, page: &Answer) {

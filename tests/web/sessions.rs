@@ -6,6 +6,7 @@ use drydock::clock::Clock;
 use reqwest::{Method, StatusCode};
 
 use crate::app::{Answer, App, Client, Database, urlencoded};
+use crate::on_both;
 
 const PASSWORD: &str = "a long walk home";
 
@@ -64,15 +65,7 @@ async fn somebody_joins_leaves_and_comes_back(database: Database) {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_joins_leaves_and_comes_back_on_sqlite() {
-    somebody_joins_leaves_and_comes_back(Database::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_joins_leaves_and_comes_back_on_postgres() {
-    somebody_joins_leaves_and_comes_back(Database::Postgres).await;
-}
+on_both!(somebody_joins_leaves_and_comes_back);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_a_name_or_password_is_refused_with_a_reason() {

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::app::{App, Database, FILES, Received, SECRET, log, report};
+use crate::on_both;
 
 fn events_of(grading: uuid::Uuid) -> String {
     format!("/api/v1/gradings/{grading}/events")
@@ -70,15 +71,7 @@ async fn a_watcher_misses_nothing(database: Database) {
     app.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_misses_nothing_on_sqlite() {
-    a_watcher_misses_nothing(Database::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_misses_nothing_on_postgres() {
-    a_watcher_misses_nothing(Database::Postgres).await;
-}
+on_both!(a_watcher_misses_nothing);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_is_streamed_to_trainers_only() {
