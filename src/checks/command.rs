@@ -12,7 +12,7 @@ use super::matcher::forms::{Forms, Never, Scalar, deserialize_forms};
 use super::matcher::{Literal, Number, Text, Variables, fill, shown};
 use super::shell::{line, quoted};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Needs, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Ran, RunSpec, Service, StartError};
 use crate::units::Span;
@@ -87,10 +87,6 @@ fn patience() -> Span {
 impl Check for Command {
     const NAME: &'static str = "command";
     const PHASE: Phase = Phase::Run;
-
-    fn needs(&self) -> Needs {
-        if self.fresh { Needs::Image } else { Needs::Stack }
-    }
 
     fn deadline(&self) -> Duration {
         self.within.0 + MARGIN

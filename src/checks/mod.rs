@@ -33,7 +33,7 @@ pub mod stops;
 mod tally;
 
 pub use answer::Question;
-pub use scene::{Needs, Scene, Surroundings};
+pub use scene::{Scene, Surroundings};
 
 use std::time::Duration;
 
@@ -97,10 +97,6 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// When it runs.
     const PHASE: Phase;
-    /// What must be there for it.
-    fn needs(&self) -> Needs {
-        Needs::of(Self::PHASE)
-    }
     /// The longest a check of this kind can take, after which `grading` calls it broken. More than
     /// any time the check itself waits for the student's work.
     fn deadline(&self) -> Duration {
@@ -129,8 +125,6 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema {
 pub struct KindSchema {
     /// The key in `exercise.yaml`.
     pub name: &'static str,
-    /// When it runs.
-    pub phase: Phase,
     /// Its fields.
     pub schema: Schema,
 }
@@ -160,12 +154,6 @@ macro_rules! kinds {
             #[must_use]
             pub fn phase(&self) -> Phase {
                 match self { $(Self::$kind(_) => $module::$kind::PHASE),+ }
-            }
-
-            /// What must be there for it.
-            #[must_use]
-            pub fn needs(&self) -> Needs {
-                match self { $(Self::$kind(check) => check.needs()),+ }
             }
 
             /// The longest it can take; after that it is broken, not failed.
@@ -217,7 +205,6 @@ macro_rules! kinds {
             pub fn schemas(generator: &mut SchemaGenerator) -> Vec<KindSchema> {
                 vec![$(KindSchema {
                     name: $module::$kind::NAME,
-                    phase: $module::$kind::PHASE,
                     schema: generator.subschema_for::<$module::$kind>(),
                 }),+]
             }

@@ -7,13 +7,12 @@ use indexmap::IndexMap;
 use super::Fault;
 use super::matcher::Variables;
 use crate::clock::Clock;
-use crate::report::Phase;
 use crate::sandbox::{Image, Sandbox, Service, Stack};
 use crate::submissions::{Answers, Content};
 use crate::units::Span;
 
-/// What a check may look at. Parts are there as its [`Needs`] say; `grading` never runs a check
-/// whose part is missing.
+/// What a check may look at. An image is there from the phase `image` on, a stack from `run` on;
+/// `grading` runs no check before its phase.
 pub struct Scene<'a> {
     /// The check's id, by which answers are found.
     pub id: &'a str,
@@ -61,29 +60,6 @@ impl<'a> Scene<'a> {
     pub fn image(&self) -> Result<&'a Image, Fault> {
         self.image
             .ok_or_else(|| Fault::Exercise("this check needs an image, and the exercise makes none".into()))
-    }
-}
-
-/// What must be there before a check can look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Needs {
-    /// What was handed in: files or answers.
-    Content,
-    /// The image under test.
-    Image,
-    /// The running stack.
-    Stack,
-}
-
-impl Needs {
-    /// What checks of a phase need unless they say otherwise.
-    #[must_use]
-    pub fn of(phase: Phase) -> Self {
-        match phase {
-            Phase::Fetch | Phase::Read | Phase::Build | Phase::Clean => Self::Content,
-            Phase::Image => Self::Image,
-            Phase::Run | Phase::Disturb => Self::Stack,
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drydock::checks::{Kind, Needs, Surroundings};
+use drydock::checks::{Kind, Surroundings};
 use drydock::report::Phase;
 use serde_json::{Value, json};
 
@@ -113,17 +113,15 @@ fn every_kind_has_an_example_that_is_read_without_a_mistake() {
 }
 
 #[test]
-fn phases_and_needs_are_those_of_the_catalogue() {
+fn phases_are_those_of_the_catalogue() {
     for (name, fields) in examples() {
-        let kind = kind(name, &fields);
-        let (phase, needs) = match name {
-            "file" | "dockerfile" | "choice" | "short" | "essay" => (Phase::Read, Needs::Content),
-            "image" | "image_file" => (Phase::Image, Needs::Image),
-            "stops" => (Phase::Disturb, Needs::Stack),
-            "command" if fields.get("fresh").is_some() => (Phase::Run, Needs::Image),
-            _ => (Phase::Run, Needs::Stack),
+        let phase = match name {
+            "file" | "dockerfile" | "choice" | "short" | "essay" => Phase::Read,
+            "image" | "image_file" => Phase::Image,
+            "stops" => Phase::Disturb,
+            _ => Phase::Run,
         };
-        assert_eq!((kind.phase(), kind.needs()), (phase, needs), "{name}");
+        assert_eq!(kind(name, &fields).phase(), phase, "{name}");
     }
 }
 

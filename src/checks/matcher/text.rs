@@ -275,12 +275,6 @@ impl JsonMatch {
 }
 
 impl Text {
-    /// Exactly this text.
-    #[must_use]
-    pub fn exactly(text: &str) -> Self {
-        Self::Exactly(Literal(text.to_owned()))
-    }
-
     /// The matcher with the grading's values in place of `${name}`.
     ///
     /// # Errors

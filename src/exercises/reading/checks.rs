@@ -122,9 +122,7 @@ impl Reader<'_> {
 
     fn points(&mut self, node: &Node, common: &CheckCommon, kind: Option<&Kind>) -> u32 {
         let rubric = match kind {
-            Some(Kind::Essay(essay)) => {
-                Some(essay.rubric.iter().map(|criterion| criterion.points).sum::<u32>())
-            }
+            Some(Kind::Essay(essay)) => Some(essay.points()),
             _ => None,
         };
         let points = common.points.or(rubric).unwrap_or(1);
