@@ -2,7 +2,6 @@
 
 use std::io::{Cursor, Write};
 
-use flate2::{Compression, GzBuilder};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::content::{Content, Entry};
@@ -38,17 +37,5 @@ impl Content {
             }
         }
         Ok(writer.finish()?.into_inner())
-    }
-
-    /// A .tar.gz of the tree inside a folder of this name (no folder where it is empty). The same
-    /// tree gives the same bytes.
-    ///
-    /// # Panics
-    /// Never: writing to memory does not fail.
-    #[must_use]
-    pub fn tar_gz(&self, folder: &str) -> Vec<u8> {
-        let mut writer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
-        let packed = writer.write_all(&self.inside(folder).tar()).and_then(|()| writer.finish());
-        packed.expect("gzip in memory can be written")
     }
 }

@@ -238,10 +238,7 @@ fn what_is_handed_out_is_what_comes_back() {
     let content = read(&tar(&sample())).unwrap();
     assert_eq!(read(&content.zip("exercise")).unwrap(), content);
     assert_eq!(read(&content.zip("")).unwrap(), content);
-    assert_eq!(read(&content.tar_gz("exercise")).unwrap(), content);
-    assert_eq!(read(&content.tar_gz("")).unwrap(), content);
     assert_eq!(content.zip("exercise"), content.zip("exercise"), "the same bytes each time");
-    assert_eq!(content.tar_gz("exercise"), content.tar_gz("exercise"));
     let zip = content.zip("my-exercise");
     let listed = zip::ZipArchive::new(std::io::Cursor::new(&zip)).unwrap();
     let listed: Vec<String> = listed.file_names().map(|name| name.unwrap().into_owned()).collect();

@@ -108,7 +108,6 @@ proptest! {
             read(&gzip(&as_tar(&tree))).unwrap(),
             read(&as_zip(&tree)).unwrap(),
             read(&plain.zip("folder")).unwrap(),
-            read(&plain.tar_gz("folder")).unwrap(),
             read(&plain.tar()).unwrap(),
             Content::from_frozen(plain.tar(), plain.sha256()).unwrap(),
             plain.overlaid(&Content::empty()),
