@@ -17,9 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::AppState;
 use super::access::{Credential, Viewer};
 use super::error::{Error, Result};
-use crate::accounts::{
-    Role, SignInKey, canonical_join_code, check_password, clean_name, hash_token, new_token,
-};
+use crate::accounts::{SignInKey, canonical_join_code, check_password, clean_name, hash_token, new_token};
 use crate::store::{self, Cohort, Person};
 
 /// Characters of a token: 32 bytes in unpadded base64url.
@@ -73,8 +71,6 @@ async fn viewer(state: &AppState, person: Person, credential: Credential) -> Res
 /// Somebody who has just come in; as part of a response it sets the session's cookie.
 #[must_use]
 pub struct Entered {
-    /// Who.
-    pub person: Person,
     cookie: String,
 }
 
@@ -161,7 +157,7 @@ pub async fn sign_in(state: &AppState, from: ClientAddress, name: &str, password
     let token = new_token();
     let lifetime = state.settings.sessions.lifetime.min(IDLE);
     state.store.create_session(person.id, &hash_token(&token), &new_token(), lifetime).await?;
-    Ok(entered(state, person, &token))
+    Ok(entered(state, &person, &token))
 }
 
 fn blocked(state: &AppState, until: DateTime<Utc>) -> Error {
@@ -207,19 +203,7 @@ pub async fn join(
         store::Error::Taken { field: "name" } => name_taken(),
         other => other.into(),
     })?;
-    Ok(entered(state, person, &token))
-}
-
-/// Joins a cohort as somebody who is signed in. Whoever is a member already stays what they are.
-///
-/// # Errors
-/// As for [`cohort_by_code`].
-pub async fn join_as(state: &AppState, from: ClientAddress, viewer: &Viewer, code: &str) -> Result<Cohort> {
-    let cohort = cohort_by_code(state, from, code).await?;
-    if viewer.cohorts.iter().all(|(theirs, _)| theirs.id != cohort.id) {
-        state.store.add_member(cohort.id, viewer.person.id, Role::Student).await?;
-    }
-    Ok(cohort)
+    Ok(entered(state, &person, &token))
 }
 
 fn name_taken() -> Error {
@@ -269,9 +253,9 @@ pub async fn sign_out(state: &AppState, headers: &HeaderMap) -> Result<Left> {
     Ok(Left { cookie: gone.to_string() })
 }
 
-fn entered(state: &AppState, person: Person, token: &str) -> Entered {
+fn entered(state: &AppState, person: &Person, token: &str) -> Entered {
     tracing::info!(person = %person.id, "web.entered");
-    Entered { person, cookie: cookie(state, session_cookie_name(state), token).to_string() }
+    Entered { cookie: cookie(state, session_cookie_name(state), token).to_string() }
 }
 
 /// Somebody who has just signed out; as part of a response it removes the cookie and whatever the
