@@ -24,7 +24,7 @@ use super::columns::{JsonText, Word, text};
 use super::database::{On, Writing};
 use super::gradings::{GradingRow, NewGrading, grading_columns};
 use super::submissions::{SubmissionRow, submission_columns};
-use super::{Error, Grading, GradingState, Lane, Result, Store, StoredEvent, Submission, after, one_row};
+use super::{Error, Grading, Lane, Result, Store, StoredEvent, Submission, after, one_row};
 use crate::report::Report;
 
 /// A claimed grading with what the worker needs.
@@ -444,13 +444,5 @@ impl Store {
             self.refresh_cell(tx, cohort, person, &exercise).await?;
         }
         Ok(())
-    }
-}
-
-impl Grading {
-    /// Whether nothing more will happen to it.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.state == GradingState::Done
     }
 }
