@@ -102,10 +102,12 @@ impl Check for ImageFile {
         let path = fill(&self.path, scene.variables).into_owned();
         let place = shown(&path);
         let reproduce = line(["docker", "run", "--rm", "--entrypoint", "ls", "my-image", "-ld", &path]);
-        let Some(stat) = image.stat(&path).await? else {
+        // Each look into an image takes the engine a while; none waits for another.
+        let (stat, names) =
+            tokio::try_join!(async { Ok::<_, Fault>(image.stat(&path).await?) }, Names::read(image))?;
+        let Some(stat) = stat else {
             return self.missing(image, &path, reproduce).await;
         };
-        let names = Names::read(image).await?;
         let listing = names.listing(&path, &stat);
         let what = stat.kind_name();
         if self.absent {

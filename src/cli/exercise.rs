@@ -44,7 +44,15 @@ pub async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCod
     match command {
         Command::Check { paths } => {
             let exercises = read(&settings, &paths)?;
-            println!("{} exercises read, no mistakes", exercises.len());
+            let mut warnings = 0;
+            for warning in exercises.iter().flat_map(|exercise| &exercise.warnings) {
+                warnings += 1;
+                println!("{warning}");
+            }
+            match warnings {
+                0 => println!("{} exercises read, no mistakes", exercises.len()),
+                _ => println!("{} exercises read, {warnings} warnings", exercises.len()),
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify { paths, json } => prove(settings, &paths, json).await,

@@ -30,9 +30,9 @@ struct Warm {
 
 /// How long a pod that waits may take to say that it lives.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Refilling waits so long after a pod was taken, so that it does not compete with the build or the
-/// start for which it was taken.
-const SETTLE: Duration = Duration::from_millis(200);
+/// Refilling waits so long after a pod was taken, so that it does not compete with the grading for
+/// which it was taken: the common one is over by then.
+const SETTLE: Duration = Duration::from_secs(1);
 /// How often dead pods are looked for when none is taken.
 const REVIEW: Duration = Duration::from_secs(30);
 /// The first pause after a failure; doubled up to [`REVIEW`].

@@ -359,5 +359,5 @@ fn fits(exercise: &Exercise, hand_in: &HandIn) -> Result<Answers> {
         }
         answers.0.insert(id.clone(), answer);
     }
-    Ok(answers)
+    Ok(answers.capped()?)
 }

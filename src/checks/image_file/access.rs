@@ -53,8 +53,9 @@ impl Table {
 
 impl Names {
     pub(super) async fn read(image: &Image) -> Result<Self, Fault> {
-        let passwd = image.read("/etc/passwd", TABLE_BYTES).await?.unwrap_or_default();
-        let group = image.read("/etc/group", TABLE_BYTES).await?.unwrap_or_default();
+        let (passwd, group) =
+            tokio::try_join!(image.read("/etc/passwd", TABLE_BYTES), image.read("/etc/group", TABLE_BYTES))?;
+        let (passwd, group) = (passwd.unwrap_or_default(), group.unwrap_or_default());
         Ok(Self::parse(&String::from_utf8_lossy(&passwd), &String::from_utf8_lossy(&group)))
     }
 
