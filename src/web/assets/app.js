@@ -13,12 +13,6 @@ on(".console", async (part) => (await import("./log.js")).log(part));
 on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 
-// On a small screen the bar scrolls: show where the reader is.
-on(".top nav [aria-current]", (item) => {
-  const bar = item.parentElement;
-  bar.scrollLeft = item.offsetLeft - bar.offsetLeft - (bar.clientWidth - item.clientWidth) / 2;
-});
-
 // An open menu closes when the reader turns elsewhere.
 on(".menu", (menu) => {
   document.addEventListener("click", (event) => {
