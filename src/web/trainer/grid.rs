@@ -59,6 +59,7 @@ pub struct GridPage {
     pub(crate) join_code: String,
     pub(crate) join_link: String,
     pub(crate) show: &'static str,
+    pub(crate) sort: &'static str,
     pub(crate) columns: Vec<ColumnView>,
     pub(crate) rows: Vec<RowPiece>,
 }
@@ -340,6 +341,7 @@ pub async fn show(
         join_link: format!("{}/join/{}", origin.trim_end_matches('/'), cohort.join_code),
         join_code: cohort.join_code.clone(),
         show: wish.show(),
+        sort: wish.sort(),
         columns: columns.collect(),
         rows: grid.rows(&wish, now),
     })
@@ -411,7 +413,7 @@ pub(crate) mod tests {
         assert!(row.contains("class=\"stuck idle\""), "{row}");
         assert!(row.contains("<td class=\"p\"><a href=\"/submissions/"), "{row}");
         assert!(row.contains("not yet, 3 of 5"), "{row}");
-        assert!(row.contains("41 min ago</time>, stuck on ports-and-env"), "{row}");
+        assert!(row.contains("41 min ago</time>, <b>stuck on ports-and-env</b>"), "{row}");
         assert!(row.contains("<progress value=\"1\" max=\"4\">"), "{row}");
         assert_eq!(
             row.matches("<td").count(),
