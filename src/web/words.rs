@@ -111,6 +111,14 @@ pub fn with_code(phrase: &str) -> String {
     out
 }
 
+/// A command line as HTML that breaks between words only.
+#[must_use]
+pub fn command(line: &str) -> String {
+    let words = crate::text::visible(line);
+    let words = words.split(' ').map(|word| format!("<span>{}</span>", escaped(word)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Text as HTML, for the few places that are not written by a template.
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -145,6 +153,11 @@ mod tests {
         assert_eq!(with_code("body has `<b>` & `x`"), "body has <code>&lt;b&gt;</code> &amp; <code>x</code>");
         assert_eq!(with_code("a ` alone"), "a ` alone");
         assert_eq!(with_code("\u{202e}`a`"), "⟨U+202E⟩<code>a</code>");
+    }
+
+    #[test]
+    fn a_command_is_broken_between_its_words() {
+        assert_eq!(command("echo  '<b>'"), "<span>echo</span> <span></span> <span>'&lt;b&gt;'</span>");
     }
 
     #[test]

@@ -70,4 +70,6 @@ export function log(part) {
     }
   });
   set(following);
+  // What stopped a grading on its way is said at the end.
+  if (!button && document.querySelector("#steps .step-failed + .step-skipped")) end();
 }

@@ -291,14 +291,16 @@ impl Picture {
 
     /// After the verdict no step is under way: it did what its checks say, or was not reached.
     fn settle_steps(&mut self) {
+        // Where something had to be skipped, it is because of the last step that ran.
+        let skipped = self.reports.iter().flatten().any(|report| report.outcome == OutcomeKind::Skipped);
+        let stopped_at = self.steps.iter().rposition(|step| skipped && step.seconds.is_some());
         for index in 0..self.steps.len() {
             let phase = self.steps[index].phase;
             let shape = if self.any(phase, &[OutcomeKind::Broken]) {
                 Shape::Fault
-            } else if self.any(phase, &[OutcomeKind::Failed]) {
+            } else if self.any(phase, &[OutcomeKind::Failed]) || stopped_at == Some(index) {
                 Shape::Failed
             } else if self.any(phase, &[OutcomeKind::Skipped]) {
-                // A build that fails shows in what had to be skipped, from the next phase on.
                 Shape::Skipped
             } else if self.steps[index].seconds.is_some()
                 || self.any(phase, &[OutcomeKind::Passed, OutcomeKind::Waiting])

@@ -243,6 +243,33 @@ fn the_stored_report_has_the_last_word() {
 }
 
 #[test]
+fn what_stopped_a_grading_is_marked_and_told_once() {
+    let none = Points { earned: 0, possible: 1 };
+    let skipped = |id: &str| check(id, id, "http", OutcomeKind::Skipped, none);
+    let phase = |name| PhaseReport { name, seconds: 0.1 };
+    let report = Report {
+        exercise: "ports-and-env".into(),
+        exercise_version: "0".into(),
+        verdict: Verdict::Failed,
+        points: none,
+        checks: vec![skipped("greets"), skipped("stops")],
+        phases: vec![phase(Phase::Fetch), phase(Phase::Read), phase(Phase::Build)],
+        log_truncated: false,
+        image: None,
+        engine: None,
+    };
+    let mut picture = Picture::new(outline(), Audience::Student);
+    picture.settle(&report, Some(3.0));
+    let steps = picture.steps().to_string();
+    let shapes: Vec<&str> =
+        steps.split("class=\"step-").skip(1).filter_map(|step| step.split('"').next()).collect();
+    assert_eq!(shapes, ["passed", "passed", "failed", "skipped", "skipped"]);
+    let checks = picture.checks();
+    let told = checks.iter().filter(|check| check.to_string().contains("connection refused")).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
 fn the_place_in_the_queue_is_told_until_a_worker_has_it() {
     let mut picture = Picture::new(outline(), Audience::Student);
     assert!(picture.queued(3).patches[0].html.contains("3 before you"));

@@ -55,6 +55,8 @@ pub struct CheckPiece<'a> {
     pub(super) planned: &'a Planned,
     pub(super) report: Option<&'a CheckReport>,
     pub(super) shape: Shape,
+    /// Whether an earlier check was stopped by the same, and says so.
+    pub(super) repeated: bool,
     pub(super) trainer: bool,
 }
 
@@ -89,7 +91,7 @@ impl CheckPiece<'_> {
 
     /// Whether the details matter enough to be open.
     fn is_open(&self) -> bool {
-        matches!(self.shape, Shape::Failed | Shape::Fault)
+        matches!(self.shape, Shape::Failed | Shape::Fault) && !self.repeated
     }
 
     /// The report where there are details to show; a check that was skipped or waits has one

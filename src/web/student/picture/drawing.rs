@@ -2,7 +2,7 @@
 
 use super::{Audience, LOG_LINES, Picture, Stage};
 use crate::live::Line;
-use crate::report::{Phase, Verdict};
+use crate::report::{CheckReport, OutcomeKind, Phase, Verdict};
 use crate::text;
 use crate::web::shape::{self, Shape};
 use crate::web::student::pieces::{CheckPiece, ChecksPiece, LogPiece, StepView, StepsPiece, VerdictPiece};
@@ -127,7 +127,13 @@ impl Picture {
             None if under_way => Shape::Running,
             None => Shape::NotStarted,
         };
-        CheckPiece { planned, report, shape, trainer: self.audience == Audience::Trainer }
+        let stopped =
+            |report: &&CheckReport| matches!(report.outcome, OutcomeKind::Skipped | OutcomeKind::Broken);
+        let repeated = report.filter(stopped).is_some_and(|report| {
+            let mut earlier = self.reports[..index].iter().flatten().filter(stopped);
+            earlier.any(|one| one.observed == report.observed)
+        });
+        CheckPiece { planned, report, shape, repeated, trainer: self.audience == Audience::Trainer }
     }
 
     pub(super) fn verdict_update(&self, say: Option<String>) -> Update {
@@ -172,7 +178,12 @@ impl Picture {
             self.log_source = Some(source.to_owned());
         }
         for line in lines {
-            html.push_str(if line.stderr && source != "build" { "<p class=\"e\">" } else { "<p>" });
+            html.push_str(match source {
+                "build" if line.text.starts_with("Step ") => "<p class=\"step\">",
+                "build" => "<p>",
+                _ if line.stderr => "<p class=\"e\">",
+                _ => "<p>",
+            });
             html.push_str(&text::ansi_to_html(&line.text));
             html.push_str("</p>");
         }
@@ -189,16 +200,16 @@ fn took_whole(seconds: u64) -> String {
 }
 
 fn step_title(phase: Phase, shape: Shape) -> &'static str {
-    let under_way = matches!(shape, Shape::Running | Shape::NotStarted | Shape::Skipped);
-    match (phase, under_way) {
-        (Phase::Fetch, true) => "Fetch",
-        (Phase::Fetch, false) => "Fetched",
+    let done = matches!(shape, Shape::Passed | Shape::Waiting);
+    match (phase, done) {
+        (Phase::Fetch, false) => "Fetch",
+        (Phase::Fetch, true) => "Fetched",
         (Phase::Read, _) => "Read",
-        (Phase::Build, true) => "Build",
-        (Phase::Build, false) => "Built",
+        (Phase::Build, false) => "Build",
+        (Phase::Build, true) => "Built",
         (Phase::Image, _) => "Image",
-        (Phase::Run, true) => "Run",
-        (Phase::Run, false) => "Ran",
+        (Phase::Run, false) => "Run",
+        (Phase::Run, true) => "Ran",
         (Phase::Disturb, _) => "Trouble",
         (Phase::Clean, _) => "Clean up",
     }
