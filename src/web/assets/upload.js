@@ -30,9 +30,9 @@ export function upload(form) {
     notice.className = "notice is-failed";
     notice.id = "refusal";
     notice.setAttribute("role", "alert");
-    const words = document.createElement("div");
-    words.textContent = text;
-    notice.append(words);
+    const shape = new URL("icons.svg#failed", import.meta.url);
+    notice.innerHTML = `<svg class="state is-failed" aria-hidden="true"><use href="${shape}"/></svg><div></div>`;
+    notice.lastElementChild.textContent = text;
     form.before(notice);
   }
   function clear() {
