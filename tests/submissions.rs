@@ -6,6 +6,7 @@ mod submissions {
     pub mod frozen;
     pub mod pack;
     pub mod random;
+    pub mod saved_image;
     pub mod tar;
     pub mod zip;
 }

@@ -11,7 +11,8 @@
 //! which keeps the rules about names, links and limits; `freeze` writes the tree as the one
 //! canonical tar whose SHA-256 is its name, and that is a [`Content`]. `handout` goes the other
 //! way, for students who want the starter files. `dockerfile` reads the one file that everybody asks
-//! about, `dockerignore` keeps out of a build what the student's ignore file says.
+//! about, `dockerignore` keeps out of a build what the student's ignore file says, `saved_image` reads
+//! what `docker save` wrote, also when it comes from the engine.
 
 mod answers;
 mod archive;
@@ -25,6 +26,7 @@ mod handout;
 mod limits;
 mod path;
 mod refusal;
+pub mod saved_image;
 mod source;
 mod tree;
 mod untar;

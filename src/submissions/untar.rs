@@ -71,7 +71,7 @@ pub(super) fn read<'a>(input: &mut impl Input<'a>, tree: &mut Tree<'a>) -> Resul
             return Err(reader.wrong_sum());
         }
         reader.begun = true;
-        let size = header.size(&reader)?;
+        let size = header.size().ok_or_else(|| reader.damaged("has a size that is no number"))?;
         match header.kind() {
             b'x' | b'X' | b'g' | b'L' | b'K' => {
                 tree.extra()?;
@@ -80,13 +80,22 @@ pub(super) fn read<'a>(input: &mut impl Input<'a>, tree: &mut Tree<'a>) -> Resul
                     b'L' => extension.path = Some(until_nul(&data).to_vec()),
                     b'K' => extension.target = Some(until_nul(&data).to_vec()),
                     b'g' => {
-                        pax_records(&data, &reader, |key, _| match key {
-                            b"path" | b"linkpath" | b"size" => Err(reader
-                                .damaged("has a header that gives all its entries the same name or size")),
-                            _ => refuse_sparse(key, &reader),
-                        })?;
+                        pax_records(
+                            &data,
+                            || reader.wrong_extension(),
+                            |key, _| match key {
+                                b"path" | b"linkpath" | b"size" => Err(reader.damaged(
+                                    "has a header that gives all its entries the same name or size",
+                                )),
+                                _ => refuse_sparse(key, &reader),
+                            },
+                        )?;
                     }
-                    _ => pax_records(&data, &reader, |key, value| extension.record(key, value, &reader))?,
+                    _ => pax_records(
+                        &data,
+                        || reader.wrong_extension(),
+                        |key, value| extension.record(key, value, &reader),
+                    )?,
                 }
             }
             // The name of the volume, a comment.
@@ -147,19 +156,18 @@ fn sparse(raw: &[u8], how: &str) -> Refusal {
     ))
 }
 
-/// Calls `each` with the records of a PAX header.
-fn pax_records(
+/// Calls `each` with the records of a PAX header; `wrong` says that there are none.
+pub(super) fn pax_records<E>(
     mut data: &[u8],
-    reader: &Reader<'_, impl Sized>,
-    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    let wrong = || reader.damaged("has an extended header that cannot be read");
+    wrong: impl Fn() -> E,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     while !data.is_empty() && data[0] != 0 {
-        let space = data.iter().take(20).position(|byte| *byte == b' ').ok_or_else(wrong)?;
+        let space = data.iter().take(20).position(|byte| *byte == b' ').ok_or_else(&wrong)?;
         let length: usize =
-            std::str::from_utf8(&data[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
-        let record = data.get(space + 1..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(wrong)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
+            std::str::from_utf8(&data[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(&wrong)?;
+        let record = data.get(space + 1..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(&wrong)?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(&wrong)?;
         each(&record[..equals], &record[equals + 1..])?;
         data = &data[length..];
     }
@@ -183,6 +191,10 @@ impl<I> Reader<'_, I> {
         Refusal::Damaged(format!(
             "The archive {what}{place}; make it again and check that it can be unpacked"
         ))
+    }
+
+    fn wrong_extension(&self) -> Refusal {
+        self.damaged("has an extended header that cannot be read")
     }
 
     fn ends_early(&self) -> Refusal {
@@ -297,15 +309,16 @@ impl<'a, I: Input<'a>> Reader<'_, I> {
     }
 }
 
-struct Header([u8; BLOCK]);
+/// An entry's header block.
+pub(super) struct Header(pub(super) [u8; BLOCK]);
 
 impl Header {
-    fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.0.iter().all(|byte| *byte == 0)
     }
 
     /// Whether the checksum is right, counted with unsigned bytes, or signed as some old tars did.
-    fn sum_holds(&self) -> bool {
+    pub(super) fn sum_holds(&self) -> bool {
         let with_blanks = || {
             self.0.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { b' ' } else { *byte })
         };
@@ -314,7 +327,7 @@ impl Header {
         number(&self.0[148..156]).is_some_and(|sum| sum == unsigned || i64::try_from(sum) == Ok(signed))
     }
 
-    fn kind(&self) -> u8 {
+    pub(super) fn kind(&self) -> u8 {
         self.0[156]
     }
 
@@ -322,18 +335,19 @@ impl Header {
         number(&self.0[100..108]).is_some_and(|mode| mode & 0o100 != 0)
     }
 
-    fn size(&self, reader: &Reader<'_, impl Sized>) -> Result<u64, Refusal> {
-        number(&self.0[124..136]).ok_or_else(|| reader.damaged("has a size that is no number"))
+    /// `None` where it is no number.
+    pub(super) fn size(&self) -> Option<u64> {
+        number(&self.0[124..136])
     }
 
-    fn path(&self) -> Vec<u8> {
+    pub(super) fn path(&self) -> Vec<u8> {
         let name = until_nul(&self.0[..100]);
         // GNU's own format has other things where ustar has the prefix.
         let prefix = if &self.0[257..263] == b"ustar\0" { until_nul(&self.0[345..500]) } else { b"" };
         if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
     }
 
-    fn target(&self) -> Vec<u8> {
+    pub(super) fn target(&self) -> Vec<u8> {
         until_nul(&self.0[157..257]).to_vec()
     }
 }
@@ -347,12 +361,12 @@ pub(super) fn is_tar(bytes: &[u8]) -> bool {
 }
 
 /// Bytes from the end of an entry's data to the next block.
-fn padding(size: u64) -> u64 {
+pub(super) fn padding(size: u64) -> u64 {
     let block = BLOCK as u64;
     (block - size % block) % block
 }
 
-fn until_nul(field: &[u8]) -> &[u8] {
+pub(super) fn until_nul(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
