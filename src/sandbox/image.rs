@@ -21,6 +21,8 @@ use super::limits;
 use super::owned::{Ledger, Sandbox};
 use super::probe_image::EXECUTABLE;
 
+mod export;
+
 /// A built or given image.
 #[derive(Clone)]
 pub struct Image {
