@@ -13,6 +13,8 @@ mod files;
 mod images;
 #[path = "checks/matchers.rs"]
 mod matchers;
+#[path = "checks/references.rs"]
+mod references;
 
 use std::collections::BTreeMap;
 

@@ -20,11 +20,15 @@ pub mod file;
 pub mod http;
 pub mod image;
 pub mod image_file;
+pub mod image_size;
+mod layer_table;
 pub mod logs;
 mod main_process;
 pub mod matcher;
+pub mod packages;
 pub mod port;
 pub mod process;
+pub mod reference;
 mod scene;
 mod shell;
 pub mod short;
@@ -215,8 +219,11 @@ macro_rules! kinds {
 kinds! {
     file::File,
     dockerfile::Dockerfile,
+    reference::Reference,
     image::Image,
     image_file::ImageFile,
+    image_size::ImageSize,
+    packages::Packages,
     http::Http,
     port::Port,
     env::Env,

@@ -36,6 +36,11 @@ fn examples() -> Vec<(&'static str, Value)> {
             }),
         ),
         (
+            "reference",
+            json!({"file": "reference.txt", "registry": "ghcr.io", "repository": {"matches": "/app$"}, "tag": {"not": "latest"}, "digest": {"absent": true}}),
+        ),
+        ("reference", json!({"question": "Q", "tag": "1"})),
+        (
             "image",
             json!({
                 "env": {"A": "b"}, "labels": {"a": {"absent": true}}, "exposed_ports": [80], "volumes": {"absent": true},
@@ -49,6 +54,17 @@ fn examples() -> Vec<(&'static str, Value)> {
                 "path": "/a", "kind": "file", "content": "x", "mode": {"lacks": "0002"}, "owner": "root", "group": 0,
                 "executable_by": "everyone", "not_executable_by": "app", "size": {"at_least": 1},
             }),
+        ),
+        (
+            "image_size",
+            json!({
+                "bytes": {"at_most": "40MiB"}, "layers": {"at_most": 5}, "efficiency": {"at_least": 0.9},
+                "wasted_bytes": {"at_most": "1MB"}, "user_wasted_percent": {"at_most": "10%"},
+            }),
+        ),
+        (
+            "packages",
+            json!({"present": ["curl", {"name": "openssl", "version": {"at_least": "3.0", "at_most": "4"}}], "absent": ["gcc", {"matches": "-dev$"}]}),
         ),
         (
             "http",
@@ -116,8 +132,8 @@ fn every_kind_has_an_example_that_is_read_without_a_mistake() {
 fn phases_are_those_of_the_catalogue() {
     for (name, fields) in examples() {
         let phase = match name {
-            "file" | "dockerfile" | "choice" | "short" | "essay" => Phase::Read,
-            "image" | "image_file" => Phase::Image,
+            "file" | "dockerfile" | "reference" | "choice" | "short" | "essay" => Phase::Read,
+            "image" | "image_file" | "image_size" | "packages" => Phase::Image,
             "stops" => Phase::Disturb,
             _ => Phase::Run,
         };
@@ -175,6 +191,31 @@ fn what_could_never_work_is_a_mistake() {
             json!({"path": "/a", "executable_by": "app", "not_executable_by": "app"}),
             "contradict",
         ),
+        ("reference", json!({"tag": "1"}), "where the reference is"),
+        ("reference", json!({"file": "a", "question": "Q", "tag": "1"}), "cannot stand beside"),
+        ("reference", json!({"file": "/a", "tag": "1"}), "has to lie inside"),
+        ("reference", json!({"file": "a"}), "asks nothing"),
+        ("reference", json!({"file": "a", "registry": {"absent": true}}), "can never pass"),
+        ("image_size", json!({}), "asks nothing"),
+        ("image_size", json!({"layers": {"at_least": 0}}), "can never fail"),
+        ("image_size", json!({"efficiency": {"at_least": 0}}), "can never fail"),
+        ("image_size", json!({"efficiency": {}}), "asks nothing"),
+        ("image_size", json!({"efficiency": {"at_least": 0.9, "at_most": "80%"}}), "can never pass"),
+        ("image_size", json!({"bytes": {"at_least": 0}}), "can never fail"),
+        ("packages", json!({}), "asks nothing"),
+        ("packages", json!({"present": ["a b"]}), "cannot be a package's name"),
+        (
+            "packages",
+            json!({"present": ["libc-dev"], "absent": [{"matches": "-dev$"}]}),
+            "present and absent",
+        ),
+        ("packages", json!({"present": [{"name": "a", "version": "new"}]}), "no version"),
+        (
+            "packages",
+            json!({"present": [{"name": "a", "version": {"at_least": "2", "at_most": "1.9"}}]}),
+            "can never pass",
+        ),
+        ("packages", json!({"absent": [""]}), "can never fail"),
         ("http", json!({"port": 80}), "asks nothing"),
         ("http", json!({"port": 0, "status": 200}), "no port"),
         (
