@@ -155,7 +155,8 @@ impl Check for ImageSize {
                 Ok::<_, Unreadable>(Seen { efficiency: Efficiency::of(&looks), rows })
             })
             .await?;
-        Ok(self.judge(&seen))
+        let nothing = || Ok(Seen { efficiency: Efficiency::of(&[]), rows: Vec::new() });
+        Ok(self.judge(&seen.unwrap_or_else(nothing)))
     }
 }
 

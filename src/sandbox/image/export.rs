@@ -66,14 +66,15 @@ impl Image {
     }
 
     /// Hands the image as `docker save` writes it to `work`, as it comes: on a thread of its own, and
-    /// never as a whole. `work` may stop reading at any time.
+    /// never as a whole. `work` may stop reading at any time. `None` where the image has no layer at all:
+    /// the engine does not save such.
     ///
     /// # Errors
     /// When the engine fails to save it; what `work` made of the beginning is dropped then.
     pub async fn saved<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<Option<T>, Error> {
         let engine = &self.inner.ledger.engine;
         let action = "save an image";
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -92,13 +93,15 @@ impl Image {
                             break;
                         }
                     }
+                    Some(Err(error)) if error.to_string().contains("empty export") => return Ok(None),
                     Some(Err(error)) => return Err(engine.error(action, &error)),
                     None => break,
                 }
             }
         }
         drop(sender);
-        reading.await.map_err(|error| Error::Engine { action: action.into(), cause: error.to_string() })
+        let done = reading.await;
+        done.map(Some).map_err(|error| Error::Engine { action: action.into(), cause: error.to_string() })
     }
 }
 
