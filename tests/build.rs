@@ -155,7 +155,8 @@ async fn a_good_build_makes_an_image_and_tells_how() {
         let image = docker().await.inspect_image(&built.image).await.unwrap();
         let config = image.config.unwrap();
         assert_eq!(config.cmd.unwrap(), ["cat", "/hello.txt"]);
-        assert!(config.labels.unwrap().contains_key("drydock.server"));
+        let names = image.repo_tags.unwrap();
+        assert!(names.iter().all(|name| name.starts_with("drydock-build:")) && names.len() == 1, "{names:?}");
         assert!(
             lines.iter().any(|line| line.text == "to-out" && !line.stderr && line.source == "build"),
             "{lines:?}"

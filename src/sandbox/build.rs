@@ -23,7 +23,7 @@ use super::builder::NotBuildKit;
 use super::dockerfile::Dockerfile;
 use super::engine::CALL;
 use super::error::Error;
-use super::{LogSink, Sandbox, labels};
+use super::{LogSink, Sandbox};
 
 /// Which builder ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +183,6 @@ impl Sandbox {
             target: request.target.clone(),
             args,
             internet: request.internet,
-            // Nothing that differs between gradings, or no build would find another's last step.
-            labels: HashMap::from([(labels::SERVER.to_owned(), engine.labels.server.clone())]),
             memory_bytes: self.limits.memory_bytes,
             cpu_millis: self.limits.cpu_millis,
             disk_bytes: self.limits.disk_bytes,
@@ -213,7 +211,7 @@ impl Sandbox {
         let (reason, sentence) = match ended {
             Ended::Built { image, steps, cached_steps } => {
                 let size_bytes = self.size_of(&image).await?;
-                let pin = making.finished(&image, size_bytes)?;
+                let pin = making.finished(&image, size_bytes).await?;
                 if size_bytes <= self.limits.disk_bytes {
                     self.pins.lock().unwrap_or_else(PoisonError::into_inner).push(pin);
                     return Ok(Built { image, builder, cached_steps, steps, log_truncated: log.truncated() });

@@ -1,11 +1,13 @@
 //! Built images, kept so that the next build of the same content is fast.
 //!
 //! Every image a build makes, the intermediate ones of a failed build too, is noted in this owner's
-//! journal as soon as the engine tells its id, because the classic builder labels only the last one:
-//! whatever ends this process, a later sweep finds them. While the process lives the least recently
-//! used go when the budget is passed, except those that a grading still uses ([`Pin`]), and at an
-//! orderly end all go. Only images without a name are ever removed here: a student may print the id
-//! of somebody else's image in the very form in which the builder tells of its own.
+//! journal as soon as the engine tells its id: whatever ends this process, a later sweep finds them. (A
+//! label would cost the classic builder a step of its own, a fifth of a short build.) A finished image
+//! also gets a name of this owner's ([`name`]), so that nobody else who built the same removes it.
+//! While the process lives the least recently used go when the budget is passed, except those that a
+//! grading still uses ([`Pin`]), and at an orderly end all go. Only images without another name are
+//! ever removed here: a student may print the id of somebody else's image in the very form in which
+//! the builder tells of its own.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
-    ListImagesOptionsBuilder, PruneBuildOptionsBuilder, RemoveImageOptionsBuilder,
+    ListImagesOptionsBuilder, PruneBuildOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
 
 use super::engine::{CALL, EngineInner, SLOW_CALL};
@@ -102,8 +104,12 @@ impl<'a> Making<'a> {
     }
 
     /// The build ended with `image`. Keeps it from being removed while the pin lives.
-    pub(super) fn finished(mut self, image: &str, size_bytes: u64) -> Result<Pin, Error> {
+    pub(super) async fn finished(mut self, image: &str, size_bytes: u64) -> Result<Pin, Error> {
         self.note(image)?;
+        let (repository, tag) = (REPOSITORY, tag(self.engine, &self.engine.owner.id, image));
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(&tag).build();
+        let naming = self.engine.docker.tag_image(image, Some(options));
+        self.engine.call("name a built image", naming).await?;
         let mut images = std::mem::take(&mut self.images);
         images.retain(|known| !is_same(image, known));
         images.push(image.to_owned());
@@ -214,7 +220,7 @@ impl ImageCache {
 
     /// Removes the images of a build; those that cannot be removed now are tried again later.
     async fn remove(&self, engine: &EngineInner, kept: Kept) {
-        let removal = remove_unnamed(engine, &kept.images).await;
+        let removal = remove_unnamed(engine, &engine.owner.id, &kept.images).await;
         tracing::info!(images = removal.removed, bytes = kept.unique_bytes, "build_cache.trimmed");
         if let Some(last) = removal.left.last().cloned() {
             lock(&self.builds).keep(&last, removal.left);
@@ -251,6 +257,19 @@ async fn unique_bytes(engine: &EngineInner, builds: &[(String, Vec<String>)]) ->
     Ok(builds.iter().map(|(_, images)| images.iter().filter_map(added).sum()).collect())
 }
 
+/// The repository in which finished images have a name for each owner that uses them.
+const REPOSITORY: &str = "drydock-build";
+
+fn tag(engine: &EngineInner, owner: &str, image: &str) -> String {
+    let digits = image.strip_prefix("sha256:").unwrap_or(image);
+    format!("{}-{owner}-{}", engine.owner.installation, &digits[..digits.len().min(12)])
+}
+
+/// The name that an owner gives a finished image.
+fn name(engine: &EngineInner, owner: &str, image: &str) -> String {
+    format!("{REPOSITORY}:{}", tag(engine, owner, image))
+}
+
 /// Whether a full id (`sha256:…`) and one that may be cut to twelve digits mean the same image.
 fn is_same(full: &str, id: &str) -> bool {
     let digits = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
@@ -270,21 +289,27 @@ pub(super) struct Removal {
     pub(super) left: Vec<String>,
 }
 
-/// Removes those of `images` that have no name and that nothing uses, the youngest first.
-pub(super) async fn remove_unnamed(engine: &EngineInner, images: &[String]) -> Removal {
+/// Takes an owner's names from `images`, and removes those that have no other and that nothing uses,
+/// the youngest first.
+pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[String]) -> Removal {
     let mut outcome = Removal::default();
     for image in images.iter().rev() {
         let Some(found) = inspect(engine, image).await else { continue };
-        let named = found.repo_tags.is_some_and(|tags| !tags.is_empty())
+        let ours = name(engine, owner, found.id.as_deref().unwrap_or(image));
+        let names = found.repo_tags.unwrap_or_default();
+        let has_ours = names.contains(&ours);
+        let named = names.len() > usize::from(has_ours)
             || found.repo_digests.is_some_and(|digests| !digests.is_empty());
-        if named {
+        if named && !has_ours {
             continue;
         }
+        // By its last name an image goes with it; by one of several only the name does.
+        let reference = if has_ours { &ours } else { image };
         let options = RemoveImageOptionsBuilder::default().build();
-        let removal = engine.docker.remove_image(image, Some(options), None);
+        let removal = engine.docker.remove_image(reference, Some(options), None);
         let cause = match engine.answer("remove an image", SLOW_CALL, removal).await {
             Ok(Ok(_)) => {
-                outcome.removed += 1;
+                outcome.removed += usize::from(!named);
                 continue;
             }
             // Gone with one that was built on it.

@@ -52,7 +52,6 @@ pub(super) struct Job {
     pub(super) target: Option<String>,
     pub(super) args: HashMap<String, String>,
     pub(super) internet: bool,
-    pub(super) labels: HashMap<String, String>,
     pub(super) memory_bytes: u64,
     pub(super) cpu_millis: u32,
     pub(super) disk_bytes: u64,
@@ -104,7 +103,6 @@ pub(super) async fn run(
     let began = engine.context.clock.now();
     let within = job.within;
     let disk_bytes = job.disk_bytes;
-    let labelled = !job.labels.is_empty();
     let (announce, beginning) = mpsc::unbounded_channel();
     let containers = Containers { named: Arc::default(), announce, bounds: Bounds::of(&options(&job)) };
     let mut reader = Reader {
@@ -112,10 +110,8 @@ pub(super) async fn run(
         making,
         containers: containers.clone(),
         vertices: HashMap::new(),
-        labelled,
         running: None,
         last_container: None,
-        in_our_step: false,
         step: None,
         failed: None,
         steps: 0,
@@ -190,7 +186,6 @@ fn options(job: &Job) -> BuildImageOptions {
         dockerfile: job.dockerfile.clone(),
         target: job.target.clone().unwrap_or_default(),
         buildargs: Some(job.args.clone()),
-        labels: Some(job.labels.clone()),
         networkmode: Some(if job.internet { "default" } else { "none" }.to_owned()),
         memory: Some(memory),
         memswap: Some(memory),
@@ -248,14 +243,10 @@ struct Reader<'a, 'b> {
     containers: Containers,
     /// BuildKit's steps by digest.
     vertices: HashMap<String, Vertex>,
-    /// The classic builder adds a step of its own for our labels.
-    labelled: bool,
     /// The classic builder's container of the running step.
     running: Option<String>,
     /// The container of the last step that ran: the builder removes it before it says that it failed.
     last_container: Option<String>,
-    /// The step is the one that adds our labels.
-    in_our_step: bool,
     step: Option<Step>,
     /// The step that BuildKit names as the failed one.
     failed: Option<Step>,
@@ -337,14 +328,12 @@ impl Reader<'_, '_> {
             self.last_container.clone_from(&self.running);
         } else if let Some(found) = IMAGE.captures(text) {
             let is_base = self.step.as_ref().is_some_and(|step| step.text.to_uppercase().starts_with("FROM"));
-            if !is_base || self.in_our_step {
+            if !is_base {
                 self.making.note(&found[1])?;
             }
         } else if text == " ---> Using cache\n" {
-            if !self.in_our_step {
-                self.cached_steps += 1;
-                self.log.note(" ---> Using cache");
-            }
+            self.cached_steps += 1;
+            self.log.note(" ---> Using cache");
         } else if !(text.trim().is_empty() || text.starts_with("Successfully ")) {
             self.log.note(text.trim_end());
         }
@@ -352,15 +341,10 @@ impl Reader<'_, '_> {
     }
 
     fn classic_step(&mut self, number: &str, of: &str, text: &str) {
-        let number: usize = number.parse().unwrap_or(0);
-        let all = of.parse::<usize>().unwrap_or(0) - usize::from(self.labelled && of != "0");
-        self.in_our_step = self.labelled && number > all;
-        if self.in_our_step {
-            return;
-        }
-        self.steps = u32::try_from(number).unwrap_or(u32::MAX);
-        self.log.note(&format!("Step {number}/{all} : {text}"));
+        self.log.note(&format!("Step {number}/{of} : {text}"));
         self.log.forget_last_output();
+        let number: usize = number.parse().unwrap_or(0);
+        self.steps = u32::try_from(number).unwrap_or(u32::MAX);
         self.step = Some(Step { number: Some(number), text: text.to_owned() });
     }
 

@@ -152,23 +152,9 @@ impl EngineInner {
         }
         let mut images = theirs.images.clone();
         images.extend(self.owner.journalled_images(owner).map_err(|error| unreadable(&error))?);
-        // The same content built by two owners is one image; a living one may be about to start it.
-        let in_use = self.journals_of_the_living(owner).map_err(|error| unreadable(&error))?;
-        images.retain(|image| !in_use.contains(image));
-        let removal = remove_unnamed(self, &images).await;
+        let removal = remove_unnamed(self, owner, &images).await;
         swept.images += removal.removed;
         Ok(all && removal.left.is_empty())
-    }
-
-    /// Images that owners other than `but` noted who still live.
-    fn journals_of_the_living(&self, but: &str) -> std::io::Result<BTreeSet<String>> {
-        let mut images = BTreeSet::new();
-        for owner in self.owner.registered()? {
-            if owner != but && matches!(self.owner.status_of(&owner)?, Status::Alive) {
-                images.extend(self.owner.journalled_images(&owner)?);
-            }
-        }
-        Ok(images)
     }
 
     async fn remove_all(&self, things: Vec<Thing>) -> (usize, bool) {

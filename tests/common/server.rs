@@ -191,16 +191,17 @@ impl Installation {
             return BTreeSet::new();
         };
         let label = format!("label=drydock.server={}", id.trim());
-        let lists: [&[&str]; 4] = [
+        let named = self.docker(&["images", "--format", "image {{.Repository}}:{{.Tag}}", "drydock-build"]);
+        let mut found: BTreeSet<String> =
+            named.lines().filter(|line| line.contains(id.trim())).map(str::to_owned).collect();
+        let lists: [&[&str]; 3] = [
             &["ps", "--all", "--no-trunc", "--format", "container {{.Names}}"],
             &["network", "ls", "--format", "network {{.Name}}"],
             &["volume", "ls", "--format", "volume {{.Name}}"],
-            &["images", "--all", "--format", "image {{.Repository}}:{{.Tag}} {{.ID}}"],
         ];
-        let mut found = BTreeSet::new();
         for list in lists {
             let listed = self.docker(&[list, &["--filter", &label]].concat());
-            found.extend(listed.lines().filter(|line| !line.contains("drydock-probe")).map(str::to_owned));
+            found.extend(listed.lines().map(str::to_owned));
         }
         found
     }
