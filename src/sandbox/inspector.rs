@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::error::Error;
 use super::limits;
 use super::owned::Thing;
-use super::pod::{Probe, start_probe};
+use super::pod::{Probe, create_probe, launch_probe, start_probe};
 use super::processes::Process;
 use super::protocol::{Ask, Reply};
 use super::service::Service;
@@ -35,12 +35,17 @@ pub enum Unseen {
 
 /// The inspector of one service, once there is one.
 #[derive(Default)]
-pub(super) struct Inspector(Mutex<Option<Running>>);
+pub(super) struct Inspector(Mutex<Option<Inspecting>>);
 
-struct Running {
+struct Inspecting {
     container: String,
-    probe: Arc<Probe>,
+    /// Once it was started.
+    probe: Option<Arc<Probe>>,
 }
+
+const ROLE: &str = "inspector";
+/// To read `/proc` of other users' processes.
+const CAPABILITIES: [&str; 2] = ["SYS_PTRACE", "DAC_READ_SEARCH"];
 
 /// How long the look may take.
 const LOOK: Duration = Duration::from_secs(5);
@@ -84,6 +89,18 @@ impl Service {
         Ok(Err(if self.ends_soon().await { Unseen::NotRunning } else { Unseen::Disturbed }))
     }
 
+    /// Makes the container in which the look runs; the service need not have been started for that.
+    pub(super) async fn create_inspector(&self) {
+        if let Some(pod) = self.in_pod() {
+            let mut slot = self.inspector.0.lock().await;
+            if slot.is_none()
+                && let Ok(container) = self.create_look(ROLE, pod, &CAPABILITIES).await
+            {
+                *slot = Some(Inspecting { container, probe: None });
+            }
+        }
+    }
+
     /// Makes ready what [`Self::processes`] asks. Trouble is for it to tell, should it come.
     pub(super) async fn prepare_look(&self) {
         if let Some(pod) = self.in_pod()
@@ -98,7 +115,7 @@ impl Service {
     async fn starts_elsewhere(&self) -> bool {
         let host = HostConfig { network_mode: Some("none".into()), ..limits::ours() };
         let body = ContainerCreateBody { host_config: Some(host), ..ContainerCreateBody::default() };
-        let Ok((container, _)) = start_probe(&self.ledger, "inspector", body).await else { return false };
+        let Ok((container, _)) = start_probe(&self.ledger, ROLE, body).await else { return false };
         self.ledger.discard(Thing::Container(container)).await;
         true
     }
@@ -108,23 +125,27 @@ impl Service {
     }
 
     async fn inspector_probe(&self, pod: &str) -> Result<Arc<Probe>, Error> {
-        let mut running = self.inspector.0.lock().await;
-        if let Some(Running { probe, .. }) = &*running
-            && probe.lives()
-        {
-            return Ok(Arc::clone(probe));
-        }
-        if let Some(Running { container, .. }) = running.take() {
-            self.ledger.discard(Thing::Container(container)).await;
-        }
-        let (container, probe) =
-            self.look_inside("inspector", pod, &["SYS_PTRACE", "DAC_READ_SEARCH"]).await?;
-        *running = Some(Running { container, probe: Arc::clone(&probe) });
+        let mut slot = self.inspector.0.lock().await;
+        let container = match slot.take() {
+            Some(Inspecting { container, probe: Some(probe) }) if probe.lives() => {
+                *slot = Some(Inspecting { container, probe: Some(Arc::clone(&probe)) });
+                return Ok(probe);
+            }
+            Some(Inspecting { container, probe: None }) => container,
+            other => {
+                if let Some(Inspecting { container, .. }) = other {
+                    self.ledger.discard(Thing::Container(container)).await;
+                }
+                self.create_look(ROLE, pod, &CAPABILITIES).await?
+            }
+        };
+        let probe = launch_probe(&self.ledger, ROLE, &container).await?;
+        *slot = Some(Inspecting { container, probe: Some(Arc::clone(&probe)) });
         Ok(probe)
     }
 
     async fn forget_inspector(&self) {
-        if let Some(Running { container, .. }) = self.inspector.0.lock().await.take() {
+        if let Some(Inspecting { container, .. }) = self.inspector.0.lock().await.take() {
             self.ledger.discard(Thing::Container(container)).await;
         }
     }
@@ -135,7 +156,8 @@ impl Service {
         let Some(pod) = self.in_pod() else { return };
         let capabilities = ["SYS_PTRACE", "DAC_READ_SEARCH", "KILL"];
         let killed = async {
-            let (container, probe) = self.look_inside("reaper", pod, &capabilities).await?;
+            let container = self.create_look("reaper", pod, &capabilities).await?;
+            let probe = launch_probe(&self.ledger, "reaper", &container).await?;
             let age_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             let reply = probe.ask(Ask::KillForeign { age_ms }, LOOK).await;
             self.ledger.discard(Thing::Container(container)).await;
@@ -148,13 +170,9 @@ impl Service {
         }
     }
 
-    /// Starts a probe in the service's PID namespace, as root with these capabilities alone.
-    async fn look_inside(
-        &self,
-        role: &str,
-        pod: &str,
-        capabilities: &[&str],
-    ) -> Result<(String, Arc<Probe>), Error> {
+    /// Makes a container for a probe in the service's PID namespace, as root with these capabilities
+    /// alone.
+    async fn create_look(&self, role: &str, pod: &str, capabilities: &[&str]) -> Result<String, Error> {
         let host = HostConfig {
             pid_mode: Some(format!("container:{}", self.container.id)),
             // Joining the pod's is quicker than making an empty one.
@@ -167,6 +185,6 @@ impl Service {
             host_config: Some(host),
             ..ContainerCreateBody::default()
         };
-        start_probe(&self.ledger, role, body).await
+        create_probe(&self.ledger, role, body).await
     }
 }

@@ -88,6 +88,17 @@ pub(super) async fn start_probe(
     role: &str,
     body: ContainerCreateBody,
 ) -> Result<(String, Arc<Probe>), Error> {
+    let container = create_probe(ledger, role, body).await?;
+    let probe = launch_probe(ledger, role, &container).await?;
+    Ok((container, probe))
+}
+
+/// Makes a container that will run the probe, as `body` says.
+pub(super) async fn create_probe(
+    ledger: &Arc<Ledger>,
+    role: &str,
+    body: ContainerCreateBody,
+) -> Result<String, Error> {
     let engine = &ledger.engine;
     let body = ContainerCreateBody {
         image: Some(engine.probe_image.clone()),
@@ -104,31 +115,37 @@ pub(super) async fn start_probe(
             .map(|host| HostConfig { runtime: Some(engine.own_runtime().to_owned()), ..host }),
         ..body
     };
-    let container = match ledger.create_container(role, body.clone()).await? {
-        Ok(container) => container,
+    match ledger.create_container(role, body.clone()).await? {
+        Ok(container) => Ok(container),
         // Someone removed the image: another process with a newer executable, or an admin.
         Err(error) if status(&error) == Some(404) => {
             let recipe = Recipe::of(&engine.docker, &engine.endpoint, &engine.context.probe_executable);
             recipe.await?.ensure(engine).await?;
             let again = ledger.create_container(role, body).await?;
-            again.map_err(|error| engine.error("create a pod", &error))?
+            again.map_err(|error| engine.error("create a pod", &error))
         }
-        Err(error) => return Err(engine.error("create a pod", &error)),
-    };
+        Err(error) => Err(engine.error("create a pod", &error)),
+    }
+}
+
+/// Starts a container of [`create_probe`] and begins the conversation; removes it where that fails.
+pub(super) async fn launch_probe(
+    ledger: &Arc<Ledger>,
+    role: &str,
+    container: &str,
+) -> Result<Arc<Probe>, Error> {
+    let engine = &ledger.engine;
     let started = async {
-        let probe = Probe::attach(engine, &container).await?;
-        let starting = engine.docker.start_container(&container, None);
+        let probe = Probe::attach(engine, container).await?;
+        let starting = engine.docker.start_container(container, None);
         engine.call_within("start a pod", SLOW_CALL, starting).await?;
         Ok(probe)
     }
     .await;
-    match started {
-        Ok(probe) => Ok((container, probe)),
-        Err(error) => {
-            ledger.discard(Thing::container(role)(container)).await;
-            Err(error)
-        }
+    if started.is_err() {
+        ledger.discard(Thing::container(role)(container.to_owned())).await;
     }
+    started
 }
 
 /// Our end of the conversation with one probe.

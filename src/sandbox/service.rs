@@ -246,7 +246,12 @@ impl Service {
 
     /// As [`Self::start`]; with `look`, what [`Self::processes`] needs is made meanwhile.
     pub(super) async fn start_looked_into(&self, look: bool) -> Result<(), StartError> {
-        self.container.start(None).await?;
+        let (started, ()) = tokio::join!(self.container.start(None), async {
+            if look {
+                self.create_inspector().await;
+            }
+        });
+        started?;
         let address = stack::address(&self.ledger.engine, &self.container, &self.ground).await?;
         let address = *self.address.get_or_init(|| address);
         let ready = stack::wait_ready(&self.container, &self.ground, address, &self.spec.ready);
