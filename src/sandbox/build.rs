@@ -35,6 +35,7 @@ pub enum Builder {
 }
 
 /// An image to be built from frozen content.
+#[derive(Clone)]
 pub struct BuildRequest {
     /// The context as an uncompressed tar.
     pub context: Bytes,
@@ -64,8 +65,22 @@ pub struct Built {
     pub cached_steps: u32,
     /// All steps. The classic builder counts every instruction, BuildKit those that change files.
     pub steps: u32,
+    /// Each step that the builder told of.
+    pub told: Vec<BuildStep>,
     /// Whether the log was cut at its limit.
     pub log_truncated: bool,
+}
+
+/// A step of a build, as its builder counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildStep {
+    /// The stage's name or `stage-N`, where the builder tells: BuildKit does if there are several.
+    pub stage: Option<String>,
+    /// From 1: with the classic builder among all instructions of the Dockerfile, with BuildKit among
+    /// the stage's steps that make files, its base included if that is an image from elsewhere.
+    pub number: usize,
+    /// Whether it came from the cache.
+    pub cached: bool,
 }
 
 /// Why there is no image.
@@ -125,6 +140,10 @@ impl Sandbox {
     /// # Errors
     /// [`BuildError::Failed`] for what is the student's, [`BuildError::Platform`] for what is ours.
     pub async fn build(&self, request: BuildRequest, log: LogSink) -> Result<Built, BuildError> {
+        self.first_build
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| request.clone());
         let mut log = BuildLog::new(log, self.limits.log_bytes);
         match self.try_build(request, &mut log).await {
             Err(Trouble::Failed(reason, sentence)) => {
@@ -134,6 +153,28 @@ impl Sandbox {
             Err(Trouble::Platform(error)) => Err(error.into()),
             Ok(built) => Ok(built),
         }
+    }
+
+    /// Builds once more what was built first, under the same limits, with other content of one file.
+    /// `dockerfile` and `path` are both from the top of the submission, by which the context's place is
+    /// known; a file that is not in the context changes nothing. `None` where nothing was built.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub async fn build_changed(
+        &self,
+        dockerfile: &str,
+        path: &str,
+        content: &[u8],
+        log: LogSink,
+    ) -> Result<Option<Built>, BuildError> {
+        let first = self.first_build.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(mut request) = first else { return Ok(None) };
+        let context = dockerfile.strip_suffix(&request.dockerfile).unwrap_or_default();
+        if let Some(path) = path.strip_prefix(context) {
+            request.context = with_file(&request.context, path, content)?;
+        }
+        self.build(request, log).await.map(Some)
     }
 
     async fn try_build(&self, request: BuildRequest, log: &mut BuildLog) -> Result<Built, Trouble> {
@@ -167,7 +208,7 @@ impl Sandbox {
                     "Line {}: the engine's own frontend stands in for {}; nothing is downloaded for it.",
                     syntax.line, syntax.frontend
                 ));
-                context = with_dockerfile(&context, &request.dockerfile, &syntax.without)?;
+                context = with_file(&context, &request.dockerfile, syntax.without.as_bytes())?;
             }
             // Cache mounts are shared by all builds of an engine that name them alike. In a name
             // space of its own content a submission finds its own again and never another's.
@@ -209,12 +250,19 @@ impl Sandbox {
             step.map(|step| format!(" {} was running.", step_place(step, dockerfile))).unwrap_or_default()
         };
         let (reason, sentence) = match ended {
-            Ended::Built { image, steps, cached_steps } => {
+            Ended::Built { image, steps, cached_steps, told } => {
                 let size_bytes = self.size_of(&image).await?;
                 let pin = making.finished(&image, size_bytes).await?;
                 if size_bytes <= self.limits.disk_bytes {
                     self.pins.lock().unwrap_or_else(PoisonError::into_inner).push(pin);
-                    return Ok(Built { image, builder, cached_steps, steps, log_truncated: log.truncated() });
+                    return Ok(Built {
+                        image,
+                        builder,
+                        cached_steps,
+                        steps,
+                        told,
+                        log_truncated: log.truncated(),
+                    });
                 }
                 drop(pin);
                 self.engine.builder.cache.drop_build(&self.engine, &image).await;
@@ -378,9 +426,9 @@ fn dockerfile_text(context: &Bytes, dockerfile: &str) -> Result<String, Trouble>
     String::from_utf8(bytes).map_err(|_| failed(format!("{dockerfile} is not UTF-8 text.")))
 }
 
-/// The context with another text as its Dockerfile.
-fn with_dockerfile(context: &Bytes, dockerfile: &str, text: &str) -> Result<Bytes, Error> {
-    let wanted = normal(Path::new(dockerfile));
+/// The context with other content of one file, if it has that.
+fn with_file(context: &Bytes, path: &str, content: &[u8]) -> Result<Bytes, Error> {
+    let wanted = normal(Path::new(path));
     let rewrite = || -> std::io::Result<Vec<u8>> {
         let mut rewritten = tar::Builder::new(Vec::with_capacity(context.len()));
         for entry in tar::Archive::new(&context[..]).entries()? {
@@ -388,8 +436,8 @@ fn with_dockerfile(context: &Bytes, dockerfile: &str, text: &str) -> Result<Byte
             let path = entry.path()?.into_owned();
             let mut header = entry.header().clone();
             if normal(&path) == wanted {
-                header.set_size(text.len() as u64);
-                rewritten.append_data(&mut header, &path, text.as_bytes())?;
+                header.set_size(content.len() as u64);
+                rewritten.append_data(&mut header, &path, content)?;
             } else if let Some(target) = entry.link_name()?.map(std::borrow::Cow::into_owned) {
                 rewritten.append_link(&mut header, &path, &target)?;
             } else {

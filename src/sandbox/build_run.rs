@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
+use super::build::BuildStep;
 use super::build_cache::Making;
 use super::build_log::BuildLog;
 use super::engine::{CALL, EngineInner, SLOW_CALL};
@@ -82,7 +83,7 @@ pub(super) struct Said {
 /// How a run ended. Everything that is ours is an [`Error`] instead.
 #[derive(Debug)]
 pub(super) enum Ended {
-    Built { image: String, steps: u32, cached_steps: u32 },
+    Built { image: String, steps: u32, cached_steps: u32, told: Vec<BuildStep> },
     Refused(Said),
     TimedOut { step: Option<Step> },
     Flood { step: Option<Step> },
@@ -116,6 +117,7 @@ pub(super) async fn run(
         failed: None,
         steps: 0,
         cached_steps: 0,
+        told: Vec::new(),
         image: None,
     };
     let outcome = {
@@ -142,7 +144,12 @@ pub(super) async fn run(
     }
     match outcome {
         Outcome::Done => match reader.image {
-            Some(image) => Ok(Ended::Built { image, steps: reader.steps, cached_steps: reader.cached_steps }),
+            Some(image) => Ok(Ended::Built {
+                image,
+                steps: reader.steps,
+                cached_steps: reader.cached_steps,
+                told: reader.told,
+            }),
             None => Err(Error::Engine {
                 action: "build an image".into(),
                 cause: "the build ended without an image and without an error".into(),
@@ -252,6 +259,7 @@ struct Reader<'a, 'b> {
     failed: Option<Step>,
     steps: u32,
     cached_steps: u32,
+    told: Vec<BuildStep>,
     image: Option<String>,
 }
 
@@ -260,6 +268,8 @@ struct Vertex {
     name: String,
     announced: bool,
     cached: bool,
+    /// Its place in [`Reader::told`].
+    told: Option<usize>,
 }
 
 static STEP: LazyLock<Regex> =
@@ -268,9 +278,9 @@ static IMAGE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^ ---> ([0-9a-f]{12})\n$").expect("a constant"));
 static RUNNING: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^ ---> Running in ([0-9a-f]{12})\n$").expect("a constant"));
-/// `[2/3] RUN …`, `[builder 1/2] FROM …`
+/// `[2/3] RUN …`, `[builder 1/2] FROM …`, `[linux/amd64 builder 1/2] FROM …`: stage, number, instruction.
 static NUMBERED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\[(?:\S+ )?(?:\S+ )?\d+/\d+\] (.*)$").expect("a constant"));
+    LazyLock::new(|| Regex::new(r"^\[(?:\S+/\S+ )?(?:(\S+) )?(\d+)/\d+\] (.*)$").expect("a constant"));
 
 impl Reader<'_, '_> {
     async fn follow(
@@ -333,6 +343,9 @@ impl Reader<'_, '_> {
             }
         } else if text == " ---> Using cache\n" {
             self.cached_steps += 1;
+            if let Some(step) = self.told.last_mut() {
+                step.cached = true;
+            }
             self.log.note(" ---> Using cache");
         } else if !(text.trim().is_empty() || text.starts_with("Successfully ")) {
             self.log.note(text.trim_end());
@@ -346,6 +359,7 @@ impl Reader<'_, '_> {
         let number: usize = number.parse().unwrap_or(0);
         self.steps = u32::try_from(number).unwrap_or(u32::MAX);
         self.step = Some(Step { number: Some(number), text: text.to_owned() });
+        self.told.push(BuildStep { stage: None, number, cached: false });
     }
 
     /// A message of BuildKit: steps that began or ended, and their output.
@@ -353,7 +367,19 @@ impl Reader<'_, '_> {
         for told in status.vertexes {
             let vertex = self.vertices.entry(told.digest).or_default();
             vertex.name.clone_from(&told.name);
-            let step = NUMBERED.captures(&told.name).map(|found| found[1].to_owned());
+            let numbered = NUMBERED.captures(&told.name);
+            let step = numbered.as_ref().map(|found| found[3].to_owned());
+            if let Some(found) = &numbered
+                && (told.started.is_some() || told.cached)
+            {
+                let at = *vertex.told.get_or_insert_with(|| {
+                    let stage = found.get(1).map(|stage| stage.as_str().to_owned());
+                    let number = found[2].parse().unwrap_or(0);
+                    self.told.push(BuildStep { stage, number, cached: false });
+                    self.told.len() - 1
+                });
+                self.told[at].cached |= told.cached;
+            }
             if told.started.is_some() && !vertex.announced && step.is_some() {
                 vertex.announced = true;
                 self.log.note(&told.name);

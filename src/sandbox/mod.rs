@@ -45,7 +45,7 @@ mod stack;
 mod sweep;
 
 pub use bases::{BaseOrigin, ensure_base};
-pub use build::{BuildError, BuildFailure, BuildFailureReason, BuildRequest, Builder, Built};
+pub use build::{BuildError, BuildFailure, BuildFailureReason, BuildRequest, BuildStep, Builder, Built};
 pub use builder::Bounded;
 pub use container::State;
 pub use doctor::{Grade, Point, examine, render};

@@ -13,6 +13,7 @@ use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
+use super::build::BuildRequest;
 use super::build_cache::Pin;
 use super::engine::{Engine, EngineInner, SLOW_CALL};
 use super::error::{Error, status};
@@ -25,6 +26,8 @@ pub struct Sandbox {
     pub(super) limits: Limits,
     /// Keeps the images it built from being removed from the cache meanwhile.
     pub(super) pins: Mutex<Vec<Pin>>,
+    /// What was asked to be built first, for building it again.
+    pub(super) first_build: Mutex<Option<BuildRequest>>,
     pub(super) ledger: Arc<Ledger>,
 }
 
@@ -36,6 +39,7 @@ impl Engine {
             engine: Arc::clone(&self.inner),
             limits,
             pins: Mutex::default(),
+            first_build: Mutex::default(),
             ledger: Ledger::new(&self.inner, Some(grading)),
         }
     }
