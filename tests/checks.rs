@@ -15,6 +15,8 @@ mod images;
 mod matchers;
 #[path = "checks/references.rs"]
 mod references;
+#[path = "checks/saved_images.rs"]
+mod saved_images;
 
 use std::collections::BTreeMap;
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::{BUSYBOX, Bench, silent};
 use drydock::checks::{Detail, Finding, Kind, Scene};
 use drydock::clock::Clock;
+use drydock::config::{BuilderChoice, SandboxSettings};
 use drydock::sandbox::{BuildRequest, Image, Sandbox};
 use drydock::submissions::{Answers, Content, ContentLimits};
 use indexmap::IndexMap;
@@ -168,6 +169,145 @@ async fn packages_are_those_of_the_database() {
     let none = Stage::build(&sandbox, &[("Dockerfile", &format!("FROM {BUSYBOX}\nENV A=b\n"))], &[]).await;
     none.passes("packages", json!({"absent": ["curl"]})).await;
     none.fails("packages", json!({"present": ["curl"]}), "no database of dpkg or apk").await;
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn layers_keep_what_was_deleted() {
+    let bench = Bench::open().await;
+    let sandbox = bench.sandbox();
+    let leaky = format!(
+        "FROM {BUSYBOX}\nARG API_TOKEN\nCOPY secret /srv/.env\nRUN gzip -c /srv/.env > /srv/kept.gz && true $API_TOKEN\n\
+         RUN rm /srv/.env\nRUN mkdir -p /srv/repo/.git && touch /srv/repo/.git/HEAD\n"
+    );
+    let files = [("Dockerfile", leaky.as_str()), ("secret", "PASSWORD=r4nd0m-canary\n")];
+    let stage = Stage::build(&sandbox, &files, &[("API_TOKEN", "t0ken-canary")]).await;
+
+    let detail = stage
+        .fails("layers", json!({"lacks": "${random}-canary"}), "in `/srv/.env`, gone since layer 4")
+        .await;
+    assert_eq!(detail.expected, "no `r4nd0m-canary` in any layer, deleted files included");
+    let places = proof(&detail, "Where it is");
+    assert!(places.contains("layer 2 (`COPY "), "{places}");
+    assert!(
+        places.contains("layer 3 (`RUN |1 API_TOKEN=") || places.contains("layer 3 (`|1 API_TOKEN="),
+        "{places}"
+    );
+    assert!(places.contains("in `unpacked` in `/srv/kept.gz`"), "{places}");
+    stage
+        .fails("layers", json!({"lacks": "t0ken-canary"}), "in the image's configuration at `/history/")
+        .await;
+    stage.fails("layers", json!({"lacks": {"matches": "r4nd0m-[a-z]{6}$"}}), "gone since").await;
+    let detail =
+        stage.fails("layers", json!({"no_secret_names": true}), "shows the value of `API_TOKEN`").await;
+    assert!(!format!("{:?}", detail.observed).contains("t0ken"), "{detail:#?}");
+    stage
+        .fails(
+            "layers",
+            json!({"no_secret_files": true, "allowed": ["/srv/.env"]}),
+            "there is `/srv/repo/.git`",
+        )
+        .await;
+    stage
+        .passes("layers", json!({"no_secret_names": true, "no_secret_files": true, "allowed": ["API_TOKEN", "/srv/.env", {"matches": "/\\.git$"}]}))
+        .await;
+    stage.passes("layers", json!({"lacks": ["never-there", {"matches": "^never$"}]})).await;
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn cache_tells_steps_that_are_saved() {
+    let bench = Bench::open().await;
+    let sandbox = bench.sandbox();
+    let unique = format!("ENV RUN={}", uuid::Uuid::new_v4());
+    let good = format!(
+        "FROM {BUSYBOX}\n{unique}\nWORKDIR /srv\nCOPY deps.txt .\nRUN cp deps.txt installed\nCOPY . .\nRUN cat app.sh installed > out\nCMD [\"sh\", \"app.sh\"]\n"
+    );
+    let files = |dockerfile: &'static str| {
+        [
+            ("Dockerfile", dockerfile),
+            ("deps.txt", "a"),
+            ("app.sh", "echo hi"),
+            ("notes.md", "x"),
+            (".dockerignore", "notes.md\n"),
+        ]
+    };
+    let good = Stage::build(&sandbox, &files(good.leak()), &[]).await;
+    let wanted = json!({"touch": "app.sh", "cached": [{"contains": "cp deps.txt"}, 4], "rebuilt": ["COPY . .", {"contains": "cat app.sh"}]});
+    let detail = good.passes("cache", wanted.clone()).await;
+    let table = proof(&detail, "Steps of the second build");
+    assert!(table.contains("  5  cached     RUN cp deps.txt installed\n  6  rebuilt    COPY . ."), "{table}");
+    good.fails(
+        "cache",
+        json!({"touch": "deps.txt", "cached": [{"contains": "cp deps.txt"}]}),
+        "`RUN cp deps.txt installed` was carried out again",
+    )
+    .await;
+    good.fails(
+        "cache",
+        json!({"touch": "notes.md", "rebuilt": ["COPY . ."]}),
+        "`COPY . .` came from the cache",
+    )
+    .await;
+    good.fails("cache", json!({"touch": "none", "cached": [1]}), "there is no file `none` to change").await;
+    good.fails(
+        "cache",
+        json!({"touch": "app.sh", "cached": [{"contains": "npm"}]}),
+        "has no such instruction",
+    )
+    .await;
+    drop(good);
+    sandbox.clean().await;
+
+    let sandbox = bench.sandbox();
+    let bad = format!("FROM {BUSYBOX}\n{unique}\nWORKDIR /srv\nCOPY . .\nRUN cp deps.txt installed\n");
+    let bad = Stage::build(&sandbox, &files(bad.leak()), &[]).await;
+    bad.fails(
+        "cache",
+        json!({"touch": "app.sh", "cached": [{"contains": "cp deps.txt"}]}),
+        "was carried out again",
+    )
+    .await;
+    sandbox.clean().await;
+
+    let sandbox = bench.sandbox();
+    let breaks = format!("FROM {BUSYBOX}\nCOPY app.sh .\nRUN test $(wc -l < app.sh) -lt 2\n");
+    let breaks = Stage::build(&sandbox, &files(breaks.leak()), &[]).await;
+    breaks
+        .fails(
+            "cache",
+            json!({"touch": "app.sh", "cached": [1]}),
+            "after the change the image cannot be built",
+        )
+        .await;
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn cache_reads_buildkit_too() {
+    let settings = SandboxSettings { builder: BuilderChoice::BuildKit, ..common::without_pool() };
+    let bench = Bench::with(settings).await;
+    let sandbox = bench.sandbox();
+    let dockerfile = format!(
+        "FROM {BUSYBOX} AS build\nENV RUN={}\nWORKDIR /srv\nCOPY deps.txt .\nRUN cp deps.txt installed\nCOPY app.sh .\nRUN cat app.sh installed > out\n\
+         FROM {BUSYBOX}\nCOPY --from=build /srv/out /out\nCMD [\"cat\", \"/out\"]\n",
+        uuid::Uuid::new_v4()
+    );
+    let stage =
+        Stage::build(&sandbox, &[("Dockerfile", &dockerfile), ("deps.txt", "a"), ("app.sh", "x")], &[]).await;
+    let wanted = json!({"touch": "app.sh", "cached": [{"contains": "cp deps.txt"}, 1, 3], "rebuilt": [{"contains": "cat app.sh"}, {"contains": "--from=build"}]});
+    stage.passes("cache", wanted).await;
+    stage
+        .fails(
+            "cache",
+            json!({"touch": "deps.txt", "cached": [{"contains": "cp deps.txt"}]}),
+            "was carried out again",
+        )
+        .await;
+    drop(stage);
     sandbox.clean().await;
     bench.close().await;
 }

@@ -9,6 +9,7 @@
 //! `kinds!` below.
 
 mod answer;
+pub mod cache;
 pub mod choice;
 pub mod command;
 mod diagnosis;
@@ -22,6 +23,7 @@ pub mod image;
 pub mod image_file;
 pub mod image_size;
 mod layer_table;
+pub mod layers;
 pub mod logs;
 mod main_process;
 pub mod matcher;
@@ -29,6 +31,7 @@ pub mod packages;
 pub mod port;
 pub mod process;
 pub mod reference;
+pub mod saved_image;
 mod scene;
 mod shell;
 pub mod short;
@@ -220,10 +223,13 @@ kinds! {
     file::File,
     dockerfile::Dockerfile,
     reference::Reference,
+    saved_image::SavedImage,
     image::Image,
     image_file::ImageFile,
     image_size::ImageSize,
+    layers::Layers,
     packages::Packages,
+    cache::Cache,
     http::Http,
     port::Port,
     env::Env,

@@ -40,6 +40,7 @@ fn examples() -> Vec<(&'static str, Value)> {
             json!({"file": "reference.txt", "registry": "ghcr.io", "repository": {"matches": "/app$"}, "tag": {"not": "latest"}, "digest": {"absent": true}}),
         ),
         ("reference", json!({"question": "Q", "tag": "1"})),
+        ("saved_image", json!({"file": "image.tar", "tag": "app:1", "platform": {"contains": "arm64"}})),
         (
             "image",
             json!({
@@ -62,9 +63,18 @@ fn examples() -> Vec<(&'static str, Value)> {
                 "wasted_bytes": {"at_most": "1MB"}, "user_wasted_percent": {"at_most": "10%"},
             }),
         ),
+        ("layers", json!({"lacks": "${random}"})),
+        (
+            "layers",
+            json!({"lacks": [{"contains": "hunter2"}, {"matches": "AKIA[0-9A-Z]{16}"}], "no_secret_names": true, "no_secret_files": true, "allowed": ["/srv/.env"]}),
+        ),
         (
             "packages",
             json!({"present": ["curl", {"name": "openssl", "version": {"at_least": "3.0", "at_most": "4"}}], "absent": ["gcc", {"matches": "-dev$"}]}),
+        ),
+        (
+            "cache",
+            json!({"touch": "app.py", "cached": [2, {"contains": "pip install"}], "rebuilt": ["COPY . ."]}),
         ),
         (
             "http",
@@ -132,8 +142,8 @@ fn every_kind_has_an_example_that_is_read_without_a_mistake() {
 fn phases_are_those_of_the_catalogue() {
     for (name, fields) in examples() {
         let phase = match name {
-            "file" | "dockerfile" | "reference" | "choice" | "short" | "essay" => Phase::Read,
-            "image" | "image_file" | "image_size" | "packages" => Phase::Image,
+            "file" | "dockerfile" | "reference" | "saved_image" | "choice" | "short" | "essay" => Phase::Read,
+            "image" | "image_file" | "image_size" | "layers" | "packages" | "cache" => Phase::Image,
             "stops" => Phase::Disturb,
             _ => Phase::Run,
         };
@@ -202,6 +212,17 @@ fn what_could_never_work_is_a_mistake() {
         ("image_size", json!({"efficiency": {}}), "asks nothing"),
         ("image_size", json!({"efficiency": {"at_least": 0.9, "at_most": "80%"}}), "can never pass"),
         ("image_size", json!({"bytes": {"at_least": 0}}), "can never fail"),
+        ("saved_image", json!({"file": "../image.tar"}), "has to lie inside"),
+        ("saved_image", json!({"tag": {"contains": ""}}), "can never fail"),
+        ("layers", json!({}), "asks nothing"),
+        ("layers", json!({"lacks": []}), "can never fail"),
+        ("layers", json!({"lacks": "abc"}), "too short"),
+        ("layers", json!({"lacks": {"matches": ".*"}}), "can never pass"),
+        ("layers", json!({"lacks": "canary", "allowed": ["x"]}), "neither is asked"),
+        ("cache", json!({"touch": "a"}), "asks nothing"),
+        ("cache", json!({"touch": "/a", "cached": [1]}), "has to lie inside"),
+        ("cache", json!({"touch": "a", "cached": [3], "rebuilt": [2, 3]}), "can never pass"),
+        ("cache", json!({"touch": "a", "rebuilt": [{"contains": ""}]}), "can never fail"),
         ("packages", json!({}), "asks nothing"),
         ("packages", json!({"present": ["a b"]}), "cannot be a package's name"),
         (

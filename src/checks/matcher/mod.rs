@@ -13,7 +13,7 @@ mod variables;
 
 pub use list::{Argv, Set};
 pub use number::{Mode, Number, Size};
-pub use text::{Pattern, Text, User};
+pub use text::{Pattern, Text, TextParts, User};
 pub use variables::{Variables, fill};
 
 use serde::Serialize;

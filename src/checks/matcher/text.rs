@@ -155,6 +155,25 @@ impl Pattern {
         Self::compile(&format!("^{flags}(?:{})$", fill_pattern(&self.source, variables)))
     }
 
+    /// The same for bytes of any kind, with the grading's values in place of `${name}`.
+    ///
+    /// # Errors
+    /// A sentence for the author when it is too large with its values in it.
+    pub fn bytes(&self, variables: &Variables) -> Result<regex::bytes::Regex, String> {
+        let source = fill_pattern(&self.source, variables);
+        regex::bytes::RegexBuilder::new(&source)
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES)
+            .build()
+            .map_err(|error| format!("the regular expression `{source}` cannot be used: {error}"))
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Whether it fits somewhere. As with plain texts, line ends at the very end do not count: `$`
     /// may stand before them.
     fn fits(&self, seen: &str) -> bool {

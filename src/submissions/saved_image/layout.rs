@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Archive, Layer, Member, Sums, Unreadable};
 use crate::text::visible;
@@ -12,6 +13,8 @@ pub struct Image<'a, L> {
     pub tags: Vec<String>,
     /// Its configuration.
     pub config: Config,
+    /// All that the configuration says.
+    pub document: Value,
     /// Its layers from the bottom up.
     pub layers: Vec<&'a Layer<L>>,
     /// Where something is not what it says it is, by the digests: clauses without a full stop. Only
@@ -162,7 +165,6 @@ impl<L> Archive<L> {
     fn docker(&self, manifest: DockerManifest) -> Result<Image<'_, L>, Unreadable> {
         let layers = manifest.layers.unwrap_or_default();
         let mut lies = Vec::new();
-        let config: Config = self.required(&manifest.config)?;
         // The name is the digest: `<hex>.json`, or a blob's path.
         let named = manifest.config.rsplit('/').next().unwrap_or_default();
         let named = named.strip_suffix(".json").unwrap_or(named);
@@ -182,7 +184,7 @@ impl<L> Archive<L> {
                 lies.push(format!("the layer {} has another digest than its name", quoted(path)));
             }
         }
-        self.image(manifest.repo_tags.unwrap_or_default(), config, &paths, lies)
+        self.image(manifest.repo_tags.unwrap_or_default(), &manifest.config, &paths, lies)
     }
 
     fn oci<'a>(
@@ -203,7 +205,7 @@ impl<L> Archive<L> {
             }
             let paths = layers.iter().map(blob).collect::<Result<Vec<_>, _>>()?;
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-            images.push(self.image(tags.to_vec(), self.required(&blob(config)?)?, &paths, lies)?);
+            images.push(self.image(tags.to_vec(), &blob(config)?, &paths, lies)?);
             return Ok(());
         }
         let mut missing = None;
@@ -246,10 +248,12 @@ impl<L> Archive<L> {
     fn image(
         &self,
         tags: Vec<String>,
-        config: Config,
+        config: &str,
         layers: &[&str],
         mut lies: Vec<String>,
     ) -> Result<Image<'_, L>, Unreadable> {
+        let document: Value = self.required(config)?;
+        let config: Config = serde_json::from_value(document.clone()).map_err(|_| unexpected(config))?;
         if layers.len() > LAYERS {
             return Err(Unreadable(format!("it has {} layers; an image has at most {LAYERS}", layers.len())));
         }
@@ -268,7 +272,7 @@ impl<L> Archive<L> {
                 lies.push(format!("layer {} has another digest than the configuration says", number + 1));
             }
         }
-        Ok(Image { tags, config, layers, lies })
+        Ok(Image { tags, config, document, layers, lies })
     }
 
     /// Compares a blob with what is said about it.
@@ -318,10 +322,14 @@ impl<L> Archive<L> {
     /// A document; `None` where there is none at the path.
     fn document<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Unreadable> {
         let Some(member) = self.member(path) else { return Ok(None) };
-        let wrong = || Unreadable(format!("{} in it is not what it should be", quoted(path)));
+        let wrong = || unexpected(path);
         let Member::Document { text, .. } = member else { return Err(wrong()) };
         serde_json::from_slice(text).map(Some).map_err(|_| wrong())
     }
+}
+
+fn unexpected(path: &str) -> Unreadable {
+    Unreadable(format!("{} in it is not what it should be", quoted(path)))
 }
 
 /// Where a blob lies (OCI image layout, "Blobs").

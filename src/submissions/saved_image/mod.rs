@@ -46,6 +46,14 @@ impl From<io::Error> for Unreadable {
     }
 }
 
+impl Unreadable {
+    /// Whether it comes from bytes that cannot be unpacked, and not from a bound.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        self.0.starts_with("it is not whole") || self.0.starts_with("it is damaged")
+    }
+}
+
 impl From<Unreadable> for io::Error {
     fn from(error: Unreadable) -> Self {
         Self::other(error)
