@@ -196,7 +196,11 @@ async fn layers_keep_what_was_deleted() {
     );
     assert!(places.contains("in `unpacked` in `/srv/kept.gz`"), "{places}");
     stage
-        .fails("layers", json!({"lacks": "t0ken-canary"}), "in the image's configuration at `/history/")
+        .fails(
+            "layers",
+            json!({"lacks": "t0ken-canary"}),
+            "in the history, in `RUN |1 API_TOKEN=t0ken-canary",
+        )
         .await;
     stage.fails("layers", json!({"lacks": {"matches": "r4nd0m-[a-z]{6}$"}}), "gone since").await;
     let detail =

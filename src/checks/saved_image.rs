@@ -71,13 +71,9 @@ impl Check for SavedImage {
         };
         let tag = resolved(&self.tag)?.map(|tag| tag.spelled(&|wanted| familiar(wanted).to_owned()));
         let platform = resolved(&self.platform)?.map(|platform| platform.spelled(&|wanted| normal(wanted)));
-        let mut expected = "a whole saved image".to_owned();
-        if let Some(tag) = &tag {
-            expected.push_str(&format!(" whose tag {}", tag.describe()));
-        }
-        if let Some(platform) = &platform {
-            expected.push_str(&format!(" for a platform that {}", platform.describe()));
-        }
+        let named = tag.as_ref().map(|tag| format!(" whose tag {}", tag.describe())).unwrap_or_default();
+        let made_for = platform.as_ref().map(|wanted| format!(" for a platform that {}", wanted.describe()));
+        let expected = format!("a whole saved image{named}{}", made_for.unwrap_or_default());
         let (name, bytes) = match self.archive(scene) {
             Ok(found) => found,
             Err(observed) => {

@@ -165,14 +165,14 @@ impl Sandbox {
         &self,
         dockerfile: &str,
         path: &str,
-        content: &[u8],
+        bytes: &[u8],
         log: LogSink,
     ) -> Result<Option<Built>, BuildError> {
         let first = self.first_build.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(mut request) = first else { return Ok(None) };
         let context = dockerfile.strip_suffix(&request.dockerfile).unwrap_or_default();
         if let Some(path) = path.strip_prefix(context) {
-            request.context = with_file(&request.context, path, content)?;
+            request.context = with_file(&request.context, path, bytes)?;
         }
         self.build(request, log).await.map(Some)
     }
@@ -427,7 +427,7 @@ fn dockerfile_text(context: &Bytes, dockerfile: &str) -> Result<String, Trouble>
 }
 
 /// The context with other content of one file, if it has that.
-fn with_file(context: &Bytes, path: &str, content: &[u8]) -> Result<Bytes, Error> {
+fn with_file(context: &Bytes, path: &str, bytes: &[u8]) -> Result<Bytes, Error> {
     let wanted = normal(Path::new(path));
     let rewrite = || -> std::io::Result<Vec<u8>> {
         let mut rewritten = tar::Builder::new(Vec::with_capacity(context.len()));
@@ -436,8 +436,8 @@ fn with_file(context: &Bytes, path: &str, content: &[u8]) -> Result<Bytes, Error
             let path = entry.path()?.into_owned();
             let mut header = entry.header().clone();
             if normal(&path) == wanted {
-                header.set_size(content.len() as u64);
-                rewritten.append_data(&mut header, &path, content)?;
+                header.set_size(bytes.len() as u64);
+                rewritten.append_data(&mut header, &path, bytes)?;
             } else if let Some(target) = entry.link_name()?.map(std::borrow::Cow::into_owned) {
                 rewritten.append_link(&mut header, &path, &target)?;
             } else {

@@ -77,7 +77,8 @@ pub(super) fn states(dockerfile: &Dockerfile, args: &IndexMap<String, String>, b
             any |= told.is_some();
             states[at] = before;
         }
-        if !any && built.told.iter().all(|step| !is_stage(step.stage.as_deref())) {
+        // A stage that only sets something is its base.
+        if !any && number > 0 && built.told.iter().all(|step| !is_stage(step.stage.as_deref())) {
             states[stage.range.clone()].fill(State::NotBuilt);
         }
     }

@@ -100,6 +100,8 @@ impl History {
         let text = text.strip_suffix("# buildkit").unwrap_or(text).trim();
         match text.strip_prefix("/bin/sh -c ") {
             Some(command) => format!("RUN {command}"),
+            // With the build arguments that it was given.
+            None if text.starts_with('|') => format!("RUN {text}"),
             None => text.to_owned(),
         }
     }
