@@ -66,7 +66,8 @@ pub struct NeedleParts {
     /// This text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contains: Option<Literal>,
-    /// What this regular expression fits. It is found if it is no longer than 4,096 bytes.
+    /// What this regular expression fits; `^` and `$` stand for the ends of each line. It is found if it
+    /// is no longer than 4,096 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<Pattern>,
 }

@@ -155,13 +155,15 @@ impl Pattern {
         Self::compile(&format!("^{flags}(?:{})$", fill_pattern(&self.source, variables)))
     }
 
-    /// The same for bytes of any kind, with the grading's values in place of `${name}`.
+    /// The same for bytes of any kind, with the grading's values in place of `${name}`; `^` and `$` stand
+    /// for the ends of each line.
     ///
     /// # Errors
     /// A sentence for the author when it is too large with its values in it.
     pub fn bytes(&self, variables: &Variables) -> Result<regex::bytes::Regex, String> {
         let source = fill_pattern(&self.source, variables);
         regex::bytes::RegexBuilder::new(&source)
+            .multi_line(true)
             .size_limit(PATTERN_BYTES)
             .dfa_size_limit(PATTERN_BYTES)
             .build()
