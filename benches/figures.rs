@@ -5,10 +5,11 @@
 //! (`benches/plain.sh`). The rest are plain measurements of the release binary under a load of its
 //! own making on the loopback address.
 //!
-//! `cargo bench -- grading` or `cargo bench -- server` measure one half.
+//! `cargo bench -- grading`, `cargo bench -- server` and `cargo bench -- lint` measure one part.
 
 mod figures {
     pub mod grading;
+    pub mod lint;
     pub mod server;
 }
 
@@ -25,6 +26,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wants("server") {
         runtime.block_on(figures::server::measure())?;
+    }
+    if wants("lint") {
+        figures::lint::measure()?;
     }
     Ok(())
 }

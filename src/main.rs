@@ -37,6 +37,8 @@ enum Command {
     /// Check, prove and create exercises
     #[command(subcommand)]
     Exercise(cli::exercise::Command),
+    /// Tell what is wrong with Dockerfiles, by the rules of hadolint and of docker's build checks
+    Lint(cli::lint::Arguments),
     /// Tell whether this machine and its engine are fit to run strangers' code
     Doctor(cli::doctor::Arguments),
     /// Manage accounts
@@ -59,6 +61,10 @@ fn main() -> ExitCode {
     if let Command::Probe { arguments } = &arguments.command {
         return drydock::sandbox::probe::main(arguments);
     }
+    // Reads files and nothing else: no settings, no runtime.
+    if let Command::Lint(arguments) = &arguments.command {
+        return cli::lint::run(arguments).unwrap_or_else(|error| cli::fail(&error));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&anyhow::anyhow!("the runtime cannot start: {error}")),
@@ -79,6 +85,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(arguments) => cli::doctor::run(settings, arguments).await,
         Command::User(command) => cli::people::user(settings, command).await,
         Command::Cohort(command) => cli::people::cohort(settings, command).await,
-        Command::Probe { .. } => unreachable!("handled before the runtime starts"),
+        Command::Probe { .. } | Command::Lint(_) => unreachable!("handled before the runtime starts"),
     }
 }

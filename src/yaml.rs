@@ -446,13 +446,13 @@ mod tests {
             "- ".repeat(MAX_BYTES / 2),
             "? ".repeat(MAX_BYTES / 2),
             "{a: ".repeat(MAX_BYTES / 4),
-            "\"".to_owned() + &"\\x41".repeat(MAX_BYTES / 4 - 1),
+            format!("\"{}", "\\x41".repeat(MAX_BYTES / 4 - 1)),
             "&a ".repeat(MAX_BYTES / 3),
             "a\n".repeat(MAX_BYTES / 2),
             " ".repeat(MAX_BYTES),
             "#".repeat(MAX_BYTES),
             "a: b\n".repeat(MAX_BYTES / 5),
-            "[a,".to_owned() + &"a,".repeat(MAX_BYTES / 2 - 2),
+            format!("[a,{}", "a,".repeat(MAX_BYTES / 2 - 2)),
             (0..60_000).map(|i| ["k", &i.to_string(), ": v\n"].concat()).collect(),
         ] {
             let watch = clock.stopwatch();

@@ -11,6 +11,8 @@ mod dockerfiles;
 mod files;
 #[path = "checks/images.rs"]
 mod images;
+#[path = "checks/lint.rs"]
+mod lint;
 #[path = "checks/matchers.rs"]
 mod matchers;
 #[path = "checks/references.rs"]

@@ -24,6 +24,7 @@ pub mod image_file;
 pub mod image_size;
 mod layer_table;
 pub mod layers;
+pub mod lint;
 pub mod logs;
 mod main_process;
 pub mod matcher;
@@ -222,6 +223,7 @@ macro_rules! kinds {
 kinds! {
     file::File,
     dockerfile::Dockerfile,
+    lint::Lint,
     reference::Reference,
     saved_image::SavedImage,
     image::Image,

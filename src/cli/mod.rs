@@ -4,6 +4,7 @@ pub mod demo;
 pub mod doctor;
 pub mod exercise;
 pub mod grade;
+pub mod lint;
 pub mod people;
 pub mod serve;
 

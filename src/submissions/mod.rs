@@ -34,6 +34,7 @@ mod unzip;
 
 pub use answers::{ANSWERS_BYTES, Answer, Answers};
 pub use content::{Content, Entry};
+pub use dockerignore::Dockerignore;
 pub use limits::ContentLimits;
 pub use refusal::Refusal;
 pub use source::Source;

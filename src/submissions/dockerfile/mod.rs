@@ -6,6 +6,7 @@
 //! (<https://docs.docker.com/reference/dockerfile/>).
 
 mod convert;
+pub mod lint;
 mod needs;
 mod scope;
 
@@ -227,6 +228,14 @@ impl Dockerfile {
     /// # Errors
     /// [`Unreadable`], a sentence for the student.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let text = Self::text(bytes)?;
+        // The parser is another's and reads a stranger's file: a panic in it is caught, because it
+        // would be this grading's fault and not the student's, nor everybody else's.
+        std::panic::catch_unwind(|| convert::parse(text)).unwrap_or(Err(Unreadable::Unexpected))
+    }
+
+    /// The text of a file that may be a Dockerfile.
+    fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
         if bytes.len() > DOCKERFILE_BYTES {
             return Err(Unreadable::TooLarge { bytes: bytes.len() });
         }
@@ -243,9 +252,7 @@ impl Dockerfile {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Err(Unreadable::Empty);
         }
-        // The parser is another's and reads a stranger's file: a panic in it is caught, because it
-        // would be this grading's fault and not the student's, nor everybody else's.
-        std::panic::catch_unwind(|| convert::parse(text)).unwrap_or(Err(Unreadable::Unexpected))
+        Ok(text)
     }
 
     /// The stage that is built: the last, unless `target` names another.
