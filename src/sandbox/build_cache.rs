@@ -298,9 +298,9 @@ pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[
         let ours = name(engine, owner, found.id.as_deref().unwrap_or(image));
         let names = found.repo_tags.unwrap_or_default();
         let has_ours = names.contains(&ours);
-        let named = names.len() > usize::from(has_ours)
+        let has_other = names.len() > usize::from(has_ours)
             || found.repo_digests.is_some_and(|digests| !digests.is_empty());
-        if named && !has_ours {
+        if has_other && !has_ours {
             continue;
         }
         // By its last name an image goes with it; by one of several only the name does.
@@ -309,7 +309,7 @@ pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[
         let removal = engine.docker.remove_image(reference, Some(options), None);
         let cause = match engine.answer("remove an image", SLOW_CALL, removal).await {
             Ok(Ok(_)) => {
-                outcome.removed += usize::from(!named);
+                outcome.removed += usize::from(!has_other);
                 continue;
             }
             // Gone with one that was built on it.

@@ -36,6 +36,10 @@ fn examples() -> Vec<(&'static str, Value)> {
             }),
         ),
         (
+            "lint",
+            json!({"path": "Dockerfile", "none_of": ["DL3006", "StageNameCasing"], "at_most": {"warning": 0}}),
+        ),
+        (
             "reference",
             json!({"file": "reference.txt", "registry": "ghcr.io", "repository": {"matches": "/app$"}, "tag": {"not": "latest"}, "digest": {"absent": true}}),
         ),
@@ -142,7 +146,9 @@ fn every_kind_has_an_example_that_is_read_without_a_mistake() {
 fn phases_are_those_of_the_catalogue() {
     for (name, fields) in examples() {
         let phase = match name {
-            "file" | "dockerfile" | "reference" | "saved_image" | "choice" | "short" | "essay" => Phase::Read,
+            "file" | "dockerfile" | "lint" | "reference" | "saved_image" | "choice" | "short" | "essay" => {
+                Phase::Read
+            }
             "image" | "image_file" | "image_size" | "layers" | "packages" | "cache" => Phase::Image,
             "stops" => Phase::Disturb,
             _ => Phase::Run,
