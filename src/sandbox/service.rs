@@ -248,7 +248,7 @@ impl Service {
     pub(super) async fn start_looked_into(&self, look: bool) -> Result<(), StartError> {
         let (started, ()) = tokio::join!(self.container.start(None), async {
             if look {
-                self.create_inspector().await;
+                Box::pin(self.create_inspector()).await;
             }
         });
         started?;
@@ -257,7 +257,7 @@ impl Service {
         let ready = stack::wait_ready(&self.container, &self.ground, address, &self.spec.ready);
         let (ready, ()) = tokio::join!(ready, async {
             if look {
-                self.prepare_look().await;
+                Box::pin(self.prepare_look()).await;
             }
         });
         Ok(ready?)

@@ -238,7 +238,7 @@ impl Prepared {
             async move {
                 let container = Container::create(ledger, name, body, recorder, limits.disk_bytes).await?;
                 let service = Service::new(ledger, container, ground, service.clone(), limits.clone(), alone);
-                service.start_looked_into(inspected.contains(name.as_str())).await?;
+                Box::pin(service.start_looked_into(inspected.contains(name.as_str()))).await?;
                 Ok::<_, StartError>((name.clone(), service))
             }
         });
