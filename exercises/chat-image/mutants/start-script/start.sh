@@ -1,0 +1,3 @@
+#!/bin/sh
+python3 chat.py
+echo "the chat is closed"

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Asks the store once what there is, and serves it on port 8080. It ends if the store does not answer.
+mkdir -p /tmp/www
+if ! wget -q -T 1 -O /tmp/www/index.html http://store:8080/goods.txt; then
+    echo "shop: the store does not answer" >&2
+    exit 1
+fi
+echo "shop: open"
+httpd -p 8080 -h /tmp/www
+while wget -q -T 1 -O /dev/null http://store:8080/goods.txt; do sleep 0.2; done
+echo "shop: the store has closed" >&2
+exit 1

@@ -1,0 +1,3 @@
+#!/bin/sh
+python /app/report.py "$@"
+echo "done" >&2
