@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::dockerignore::Dockerignore;
+use super::dockerignore::{Dockerignore, Walk};
 use super::freeze::{Frozen, freeze, hex};
 use super::limits::ContentLimits;
 use super::path::{PATH_BYTES, below, clean, parent, resolve};
@@ -112,6 +112,11 @@ impl Content {
         Ok(Self { frozen: Arc::new(Frozen { tar, sha256: found, entries }) })
     }
 
+    /// From a tree that another part of this room filled; nothing is taken off.
+    pub(super) fn of(tree: Tree<'_>) -> Result<Self, Refusal> {
+        tree.finish(false).map(Self::new)
+    }
+
     fn new(nodes: Nodes<'_>) -> Self {
         Self { frozen: Arc::new(freeze(nodes)) }
     }
@@ -170,26 +175,37 @@ impl Content {
         Some(Self::new(nodes))
     }
 
-    /// What `docker build` would send of this tree: without what the ignore file keeps out
-    /// (`<dockerfile>.dockerignore`, else `.dockerignore`). Dockerfile and ignore file always stay,
-    /// the builder reads them.
+    /// Path of the ignore file that a build of this tree with `dockerfile` keeps to:
+    /// `<dockerfile>.dockerignore`, which is for that Dockerfile alone, else `.dockerignore`.
+    #[must_use]
+    pub fn ignore_file(&self, dockerfile: &str) -> Option<String> {
+        let own = format!("{dockerfile}.dockerignore");
+        [own, ".dockerignore".to_owned()].into_iter().find(|path| self.file(path).is_some())
+    }
+
+    /// What `docker build` would send of this tree: without what the ignore file keeps out. The
+    /// Dockerfile and a `.dockerignore` that is in force always stay: the builder reads them, and takes
+    /// them away from `COPY` itself where they are ignored.
     #[must_use]
     pub fn build_context(&self, dockerfile: &str) -> Self {
-        let own = format!("{dockerfile}.dockerignore");
-        let Some(file) = self.file(&own).or_else(|| self.file(".dockerignore")) else {
+        let path = self.ignore_file(dockerfile);
+        let Some((path, file)) = path.and_then(|path| self.file(&path).cloned().map(|file| (path, file)))
+        else {
             return self.clone();
         };
-        let ignore = Dockerignore::read(file);
+        let ignore = Dockerignore::read(&file);
         if ignore.is_empty() {
             return self.clone();
         }
-        let always = [dockerfile, ".dockerignore", own.as_str()];
+        let always = [dockerfile, ".dockerignore"];
+        let always = if path == always[1] { &always[..] } else { &always[..1] };
         let all = self.nodes();
+        let mut walk = Walk::new(&ignore);
         let kept: BTreeSet<&[u8]> = all
             .keys()
             .filter(|path| {
                 let path = String::from_utf8_lossy(path);
-                always.contains(&path.as_ref()) || !ignore.ignores(&path)
+                !walk.look(&path).ignored || always.contains(&path.as_ref())
             })
             .flat_map(|path| {
                 std::iter::successors(Some(path.as_slice()), |path| Some(parent(path)))

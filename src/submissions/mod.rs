@@ -12,21 +12,31 @@
 //! canonical tar whose SHA-256 is its name, and that is a [`Content`]. `handout` goes the other
 //! way, for students who want the starter files. `dockerfile` reads the one file that everybody asks
 //! about, `dockerignore` keeps out of a build what the student's ignore file says, `saved_image` reads
-//! what `docker save` wrote, also when it comes from the engine.
+//! what `docker save` wrote, also when it comes from the engine, `pipeline` reads CI definitions,
+//! `compose` compose files with everything that they include, `repository` the history in a `.git` folder. `shell` takes scripts in Dockerfiles and pipelines apart.
+//!
+//! `remote` fetches what lies elsewhere: a git repository becomes a [`Content`] like any other, an image
+//! that a [`mod@reference`] names becomes files in a temporary folder.
 
 mod answers;
 mod archive;
+pub mod compose;
 mod content;
 pub mod dockerfile;
-mod dockerignore;
+pub mod dockerignore;
 mod folder;
 mod freeze;
 mod gunzip;
 mod handout;
 mod limits;
 mod path;
+pub mod pipeline;
+pub mod reference;
 mod refusal;
+pub mod remote;
+pub mod repository;
 pub mod saved_image;
+mod shell;
 mod source;
 mod tree;
 mod untar;

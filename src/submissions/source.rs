@@ -16,6 +16,30 @@ pub enum Source {
         /// Name of the folder, for people only.
         name: String,
     },
+    /// A Git repository, by its address.
+    Repository {
+        /// Without user name and password.
+        url: String,
+        /// The branch, tag or commit that was asked for; the repository's default branch if none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<String>,
+        /// The commit that was fetched, in hex; not known before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    },
+    /// An image in a registry.
+    Image {
+        /// As it was handed in.
+        reference: String,
+        /// What it stood for when it was pulled first, `sha256:…`; later gradings pull this. Not known before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// An image that `docker save` wrote.
+    SavedImage {
+        /// Name without a folder, for people only.
+        file_name: String,
+    },
     /// Only answers to questions.
     Answers,
 }

@@ -73,7 +73,7 @@ impl<'a> Tree<'a> {
     fn too_many(&self) -> Refusal {
         Refusal::TooManyEntries(format!(
             "There are more than {} files, folders and links in it, and that is the limit; leave out what \
-             tools make and can make again (`node_modules`, `target`, `.git`, virtual environments) and pack it again",
+             tools make and can make again (`node_modules`, `target`, virtual environments) and pack it again",
             counted(self.limits.entries)
         ))
     }
@@ -199,11 +199,11 @@ impl<'a> Tree<'a> {
         self.nodes
     }
 
-    /// The one folder at the top, where nothing else is.
+    /// The one folder at the top, where nothing else is. One like `.github` is no wrapper but the work itself.
     fn wrapper(&self) -> Option<Vec<u8>> {
         let (first, node) = self.nodes.first_key_value()?;
         let alone = || self.nodes.keys().skip(1).all(|path| below(first, path).is_some());
-        (*node == Node::Directory && alone()).then(|| first.clone())
+        (*node == Node::Directory && !first.starts_with(b".") && alone()).then(|| first.clone())
     }
 }
 

@@ -162,6 +162,33 @@ pub enum Keyword {
 }
 
 impl Keyword {
+    /// Every one.
+    const ALL: [Self; 18] = [
+        Self::Add,
+        Self::Arg,
+        Self::Cmd,
+        Self::Copy,
+        Self::Entrypoint,
+        Self::Env,
+        Self::Expose,
+        Self::From,
+        Self::Healthcheck,
+        Self::Label,
+        Self::Maintainer,
+        Self::Onbuild,
+        Self::Run,
+        Self::Shell,
+        Self::Stopsignal,
+        Self::User,
+        Self::Volume,
+        Self::Workdir,
+    ];
+
+    /// The keyword that is written so, in whatever case.
+    fn read(written: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|keyword| keyword.name().eq_ignore_ascii_case(written))
+    }
+
     /// As it is usually written, in capitals.
     #[must_use]
     pub fn name(self) -> &'static str {

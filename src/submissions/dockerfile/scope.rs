@@ -124,7 +124,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Words at blanks; quotes hold a word together and stay in it.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote = None;

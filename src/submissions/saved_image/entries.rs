@@ -99,8 +99,7 @@ impl<'r> Entries<'r> {
             }
             zero_blocks = 0;
             let size = header.size().filter(|_| header.sum_holds());
-            let size =
-                size.ok_or_else(|| Unreadable("it is damaged: an archive in it cannot be read".into()))?;
+            let size = size.ok_or(Unreadable::Damaged("an archive in it"))?;
             match header.kind() {
                 b'x' | b'X' | b'g' | b'L' | b'K' => {
                     let data = self.extension(size)?;
@@ -134,7 +133,9 @@ impl<'r> Entries<'r> {
                         b'1' => Kind::HardLink,
                         b'2' => Kind::Symlink,
                         b'S' => {
-                            return Err(Unreadable("it has a sparse entry, which no engine writes".into()));
+                            return Err(Unreadable::Refused(
+                                "it has a sparse entry, which no engine writes".into(),
+                            ));
                         }
                         _ => Kind::Other,
                     };
@@ -197,7 +198,7 @@ impl<'r> Entries<'r> {
 }
 
 fn unreadable_header() -> Unreadable {
-    Unreadable("it is damaged: an entry's extended header cannot be read".into())
+    Unreadable::Damaged("an entry's extended header")
 }
 
 /// The content of an entry. Ends with an error where the archive does too early.

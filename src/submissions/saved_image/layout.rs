@@ -15,6 +15,8 @@ pub struct Image<'a, L> {
     pub config: Config,
     /// All that the configuration says.
     pub document: Value,
+    /// The configuration as it is written.
+    pub text: &'a [u8],
     /// Its layers from the bottom up.
     pub layers: Vec<&'a Layer<L>>,
     /// Where something is not what it says it is, by the digests: clauses without a full stop. Only
@@ -154,12 +156,12 @@ impl<L> Archive<L> {
         } else if let Some(index) = self.document::<Manifest>("index.json")? {
             self.oci(index, &[], 0, &mut images)?;
         } else {
-            return Err(Unreadable(
+            return Err(Unreadable::Refused(
                 "it has neither `manifest.json` nor `index.json`, so it is no saved image".into(),
             ));
         }
         if images.is_empty() {
-            return Err(Unreadable("there is no image in it".into()));
+            return Err(Unreadable::Refused("there is no image in it".into()));
         }
         Ok(images)
     }
@@ -197,7 +199,7 @@ impl<L> Archive<L> {
         images: &mut Vec<Image<'a, L>>,
     ) -> Result<(), Unreadable> {
         if depth > DEPTH {
-            return Err(Unreadable("its indexes lie too deep in each other".into()));
+            return Err(Unreadable::Refused("its indexes lie too deep in each other".into()));
         }
         if let Some(config) = &manifest.config {
             let mut lies = Vec::new();
@@ -242,7 +244,9 @@ impl<L> Archive<L> {
             }
         }
         match missing {
-            Some(path) if images.is_empty() => Err(Unreadable(format!("{} is missing in it", quoted(&path)))),
+            Some(path) if images.is_empty() => {
+                Err(Unreadable::Refused(format!("{} is missing in it", quoted(&path))))
+            }
             _ => Ok(()),
         }
     }
@@ -255,9 +259,16 @@ impl<L> Archive<L> {
         mut lies: Vec<String>,
     ) -> Result<Image<'_, L>, Unreadable> {
         let document: Value = self.required(config)?;
+        let text = match self.member(config) {
+            Some(Member::Document { text, .. }) => text.as_slice(),
+            _ => &[],
+        };
         let config: Config = serde_json::from_value(document.clone()).map_err(|_| unexpected(config))?;
         if layers.len() > LAYERS {
-            return Err(Unreadable(format!("it has {} layers; an image has at most {LAYERS}", layers.len())));
+            return Err(Unreadable::Refused(format!(
+                "it has {} layers; an image has at most {LAYERS}",
+                layers.len()
+            )));
         }
         let layers = layers.iter().map(|path| self.layer(path)).collect::<Result<Vec<_>, _>>()?;
         let diff_ids = config.rootfs.iter().flat_map(|rootfs| rootfs.diff_ids.iter().flatten());
@@ -274,7 +285,7 @@ impl<L> Archive<L> {
                 lies.push(format!("layer {} has another digest than the configuration says", number + 1));
             }
         }
-        Ok(Image { tags, config, document, layers, lies })
+        Ok(Image { tags, config, document, text, layers, lies })
     }
 
     /// Compares a blob with what is said about it.
@@ -312,13 +323,13 @@ impl<L> Archive<L> {
     fn layer(&self, path: &str) -> Result<&Layer<L>, Unreadable> {
         match self.member(path) {
             Some(Member::Layer(layer)) => Ok(layer),
-            Some(_) => Err(Unreadable(format!("its layer {} is no tar archive", quoted(path)))),
-            None => Err(Unreadable(format!("its layer {} is missing in it", quoted(path)))),
+            Some(_) => Err(Unreadable::Refused(format!("its layer {} is no tar archive", quoted(path)))),
+            None => Err(Unreadable::Refused(format!("its layer {} is missing in it", quoted(path)))),
         }
     }
 
     fn required<T: DeserializeOwned>(&self, path: &str) -> Result<T, Unreadable> {
-        self.document(path)?.ok_or_else(|| Unreadable(format!("{} is missing in it", quoted(path))))
+        self.document(path)?.ok_or_else(|| Unreadable::Refused(format!("{} is missing in it", quoted(path))))
     }
 
     /// A document; `None` where there is none at the path.
@@ -331,14 +342,14 @@ impl<L> Archive<L> {
 }
 
 fn unexpected(path: &str) -> Unreadable {
-    Unreadable(format!("{} in it is not what it should be", quoted(path)))
+    Unreadable::Refused(format!("{} in it is not what it should be", quoted(path)))
 }
 
 /// Where a blob lies (OCI image layout, "Blobs").
 fn blob(descriptor: &Descriptor) -> Result<String, Unreadable> {
     match descriptor.digest.split_once(':') {
         Some((algorithm, hex)) => Ok(format!("blobs/{algorithm}/{hex}")),
-        None => Err(Unreadable(format!("{} is no digest", quoted(&descriptor.digest)))),
+        None => Err(Unreadable::Refused(format!("{} is no digest", quoted(&descriptor.digest)))),
     }
 }
 

@@ -12,6 +12,7 @@
 mod entries;
 mod layout;
 mod meter;
+mod unzstd;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 pub use entries::{Entry, Kind, Mark};
 pub use layout::{Config, History, Image};
 pub use meter::{Bounds, Meter};
+pub use unzstd::{Unzstd, is_zstd};
 
 use entries::Entries;
 
@@ -31,17 +33,24 @@ use super::untar::is_tar;
 
 /// Why a saved image cannot be read: a clause about it, without a full stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreadable(pub String);
+pub enum Unreadable {
+    /// Bytes are missing at the end.
+    #[error("it is not whole: it ends too early")]
+    Cut,
+    /// What is said here cannot be unpacked.
+    #[error("it is damaged: {0} cannot be read")]
+    Damaged(&'static str),
+    /// It is none, or passes a bound.
+    #[error("{0}")]
+    Refused(String),
+}
 
 impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             Some(own) => own.clone(),
-            None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Self("it is not whole: it ends too early".into())
-            }
-            None => Self("it is damaged: its packed data cannot be read".into()),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Cut,
+            None => Self::Damaged("its packed data"),
         }
     }
 }
@@ -50,7 +59,7 @@ impl Unreadable {
     /// Whether it comes from bytes that cannot be unpacked, and not from a bound.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        self.0.starts_with("it is not whole") || self.0.starts_with("it is damaged")
+        matches!(self, Self::Cut | Self::Damaged(_))
     }
 }
 
@@ -93,8 +102,19 @@ enum Member<L> {
     Link(Vec<u8>),
 }
 
+impl<L> Member<L> {
+    fn at(mut self, path: &[u8]) -> Self {
+        if let Self::Layer(layer) = &mut self {
+            layer.path = path.to_vec();
+        }
+        self
+    }
+}
+
 /// A layer.
 pub struct Layer<L> {
+    /// Where it lies in the archive.
+    pub path: Vec<u8>,
     /// What was seen in it.
     pub look: L,
     /// Of the layer as it lies in the archive, where digests were wanted.
@@ -128,12 +148,13 @@ pub fn read<L: Look>(
     digests: bool,
     mut look: impl FnMut() -> L,
 ) -> Result<Archive<L>, Unreadable> {
-    let (head, mut source) = peeked(source)?;
+    let mut source = meter.waiting(source);
+    let (head, mut source) = peeked(&mut source)?;
     if is_gzip(&head) {
         return read_plain(&mut MultiGzDecoder::new(source), meter, digests, &mut look);
     }
     if !is_tar(&head) {
-        return Err(Unreadable("it is no tar archive, which `docker save` writes".into()));
+        return Err(Unreadable::Refused("it is no tar archive, which `docker save` writes".into()));
     }
     read_plain(&mut source, meter, digests, &mut look)
 }
@@ -149,7 +170,10 @@ fn read_plain<L: Look>(
     let mut entries = Entries::new(source, meter);
     while let Some(entry) = entries.next()? {
         let member = match entry.kind {
-            Kind::File => member(&mut entries.content(), entry.size, meter, digests, &mut documents, look)?,
+            Kind::File => {
+                let found = member(&mut entries.content(), entry.size, meter, digests, &mut documents, look)?;
+                found.at(&entry.path)
+            }
             Kind::Symlink => Member::Link(beside(&entry.path, &entry.target)),
             Kind::HardLink => Member::Link(entries::clean(&entry.target)),
             Kind::Directory | Kind::Other => continue,
@@ -157,6 +181,33 @@ fn read_plain<L: Look>(
         members.insert(entry.path, member);
     }
     Ok(Archive { members })
+}
+
+/// Goes through the members of a saved image once more: each file with its path in the archive, as
+/// [`Layer::path`] has it. What is left unread of the content is skipped.
+///
+/// # Errors
+/// As [`read`], and those of `each`.
+pub fn members(
+    source: &mut dyn Read,
+    meter: &Meter,
+    mut each: impl FnMut(&[u8], &mut dyn Read) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let (head, mut whole) = peeked(source)?;
+    let mut unpacked;
+    let source: &mut dyn Read = if is_gzip(&head) {
+        unpacked = MultiGzDecoder::new(whole);
+        &mut unpacked
+    } else {
+        &mut whole
+    };
+    let mut entries = Entries::new(source, meter);
+    while let Some(entry) = entries.next()? {
+        if entry.kind == Kind::File {
+            each(&entry.path, &mut entries.content())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a link's target lies that is written from beside the link.
@@ -185,16 +236,10 @@ fn member<L: Look>(
         whole.read_to_end(&mut text)?;
         return Ok(Member::Document { text, sums: content.sums() });
     }
-    let zstd = head.starts_with(b"\x28\xb5\x2f\xfd");
-    if zstd {
-        return Err(Unreadable(
-            "a layer is packed with zstd, which is not read here; pack the layers with gzip or not at all"
-                .into(),
-        ));
-    }
-    let packed = is_gzip(&head);
-    let layer = if packed {
+    let layer = if is_gzip(&head) {
         layer(&mut MultiGzDecoder::new(whole), meter, digests, look)?
+    } else if is_zstd(&head) {
+        layer(&mut Unzstd::new(whole), meter, digests, look)?
     } else if is_tar(&head) || size == 0 {
         layer(&mut whole, meter, digests, look)?
     } else {
@@ -203,7 +248,7 @@ fn member<L: Look>(
     io::copy(&mut content, &mut io::sink())?;
     let sums = content.sums();
     Ok(match layer {
-        Some((look, diff_id)) => Member::Layer(Layer { look, sums, diff_id }),
+        Some((look, diff_id)) => Member::Layer(Layer { path: Vec::new(), look, sums, diff_id }),
         None => Member::Other { sums },
     })
 }

@@ -9,7 +9,6 @@ mod docker;
 mod files;
 mod packages;
 mod rules;
-mod shell;
 mod source;
 mod stages;
 mod variables;
@@ -19,7 +18,7 @@ pub use rules::{RULES, Rule, Severity};
 use source::{Source, Step};
 
 use super::{Dockerfile, Unreadable};
-use crate::submissions::Dockerignore;
+use crate::submissions::{Dockerignore, shell};
 
 /// A place where a rule is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]

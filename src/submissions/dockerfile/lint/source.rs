@@ -5,6 +5,7 @@
 //! (<https://docs.docker.com/reference/dockerfile/#format>): comments between continued lines are
 //! dropped, continued lines are joined without a blank, here-documents follow their instruction.
 
+use super::super::scope::words;
 use super::super::{DOCKERFILE_INSTRUCTIONS, Keyword, Unreadable};
 use super::shell::Script;
 
@@ -182,7 +183,7 @@ impl Step {
             Err(Unreadable::Syntax { line, message })
         };
         let (written, rest) = joined.split_once(char::is_whitespace).unwrap_or((joined, ""));
-        let Some(keyword) = keyword(written) else {
+        let Some(keyword) = Keyword::read(written) else {
             return wrong(format!("there is no instruction `{written}`"));
         };
         let rest = rest.trim();
@@ -281,31 +282,6 @@ impl Step {
     }
 }
 
-fn keyword(written: &str) -> Option<Keyword> {
-    use Keyword as K;
-    let all = [
-        K::Add,
-        K::Arg,
-        K::Cmd,
-        K::Copy,
-        K::Entrypoint,
-        K::Env,
-        K::Expose,
-        K::From,
-        K::Healthcheck,
-        K::Label,
-        K::Maintainer,
-        K::Onbuild,
-        K::Run,
-        K::Shell,
-        K::Stopsignal,
-        K::User,
-        K::Volume,
-        K::Workdir,
-    ];
-    all.into_iter().find(|keyword| keyword.name().eq_ignore_ascii_case(written))
-}
-
 fn takes_flags(keyword: Keyword) -> bool {
     use Keyword as K;
     matches!(keyword, K::From | K::Run | K::Copy | K::Add | K::Healthcheck)
@@ -314,35 +290,6 @@ fn takes_flags(keyword: Keyword) -> bool {
 /// Without one pair of quotes around it.
 pub(super) fn unquoted(word: &str) -> &str {
     ['"', '\''].iter().find_map(|quote| word.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(word)
-}
-
-/// Words at blanks; quotes hold a word together and stay in it.
-pub(super) fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let (mut quote, mut escaped) = (None, false);
-    for c in text.chars() {
-        if c.is_whitespace() && quote.is_none() && !escaped {
-            if !word.is_empty() {
-                words.push(std::mem::take(&mut word));
-            }
-            continue;
-        }
-        if escaped {
-            escaped = false;
-        } else if c == '\\' {
-            escaped = true;
-        } else if quote == Some(c) {
-            quote = None;
-        } else if quote.is_none() && matches!(c, '"' | '\'') {
-            quote = Some(c);
-        }
-        word.push(c);
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 /// Words that open a here-document: `<<EOF`, `<<-EOF`, `3<<"EOF"`.

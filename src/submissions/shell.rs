@@ -1,18 +1,24 @@
 //! The commands of a shell line, by a real parser.
 //!
-//! Arguments are what hadolint sees: quotes taken off, every expansion as `${VAR}`. Commands inside
-//! substitutions, loops, functions and here-documents count like any other.
+//! The linter and the reader of pipelines call it. Arguments are what hadolint sees: quotes taken off,
+//! every expansion as `${VAR}`; `words` keep what is expanded. Commands inside substitutions, loops,
+//! functions and here-documents count like any other.
+
+mod words;
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use brush_parser::ast::{
-    AndOr, AssignmentValue, Command as Node, CommandPrefixOrSuffixItem as Item, CompoundCommand,
-    CompoundList, ExtendedTestExpr, IoFileRedirectTarget, IoRedirect, Pipeline, Program, SimpleCommand,
-    SubshellCommand, Word,
+    AndOr, Assignment, AssignmentName, AssignmentValue, Command as Node, CommandPrefixOrSuffixItem as Item,
+    CompoundCommand, CompoundList, ExtendedTestExpr, IoFileRedirectTarget, IoRedirect, Pipeline, Program,
+    SimpleCommand, SubshellCommand, Word,
 };
 use brush_parser::word::{self, WordPiece, WordPieceWithSource};
 use brush_parser::{Parser, ParserOptions};
+
+pub(super) use self::words::Part;
+use self::words::{parts, pieces, plain};
 
 /// How deep substitutions and groups are followed. Nobody nests deeper by hand, and the parser is
 /// recursive and backtracks: its time grows with each level by a factor.
@@ -27,9 +33,6 @@ const COMPOUNDS: usize = 40;
 /// and the parser's time grows with the square.
 const SCRIPT_BYTES: usize = 64 * 1024;
 
-/// What stands for an expansion.
-const EXPANSION: &str = "${VAR}";
-
 /// The commands of a shell line.
 #[derive(Debug, Default)]
 pub(super) struct Script {
@@ -37,6 +40,8 @@ pub(super) struct Script {
     pub text: String,
     /// In the order of the text, the outer before the inner.
     pub commands: Vec<Command>,
+    /// What is given to variables, in the order of the text.
+    pub assignments: Vec<Assigned>,
     /// Whether any output is piped into another command.
     pub piped: bool,
 }
@@ -46,6 +51,19 @@ pub(super) struct Script {
 pub(super) struct Command {
     pub name: String,
     pub arguments: Vec<String>,
+    /// All its words in their order, the name first.
+    pub words: Vec<Vec<Part>>,
+    /// Where it begins in the script, from 1.
+    pub line: usize,
+    /// How many of the script's assignments stand before it.
+    pub after_assignments: usize,
+}
+
+/// `NAME=value` by itself or before a command.
+#[derive(Clone, Debug)]
+pub(super) struct Assigned {
+    pub name: String,
+    pub value: Vec<Part>,
 }
 
 impl Script {
@@ -59,7 +77,8 @@ impl Script {
         }
         let mut walk = Walk::default();
         walk.script(&text, 0);
-        Ok(Self { commands: walk.commands, piped: walk.piped, text })
+        let Walk { commands, assignments, piped, .. } = walk;
+        Ok(Self { text, commands, assignments, piped })
     }
 
     pub(super) fn any(&self, holds: impl Fn(&Command) -> bool) -> bool {
@@ -163,7 +182,10 @@ fn refused(text: &str) -> Option<String> {
 #[derive(Default)]
 struct Walk {
     commands: Vec<Command>,
+    assignments: Vec<Assigned>,
     piped: bool,
+    /// The line of the command that is looked at; what is substituted in it counts as there.
+    line: usize,
 }
 
 impl Walk {
@@ -266,6 +288,18 @@ impl Walk {
 
     fn simple(&mut self, simple: &SimpleCommand, depth: usize) {
         let suffix = simple.suffix.iter().flat_map(|suffix| &suffix.0);
+        if depth == 0 {
+            let start = simple.word_or_name.as_ref().and_then(|word| word.loc.as_ref());
+            self.line = start.map_or(self.line.max(1), |span| span.start.line);
+        }
+        for item in simple.prefix.iter().flat_map(|prefix| &prefix.0) {
+            if let Item::AssignmentWord(Assignment { name: AssignmentName::VariableName(name), value, .. }, _) =
+                item
+                && let AssignmentValue::Scalar(value) = value
+            {
+                self.assignments.push(Assigned { name: name.clone(), value: parts(value) });
+            }
+        }
         if let Some(first) = &simple.word_or_name {
             let arguments: Vec<String> = suffix
                 .clone()
@@ -277,7 +311,13 @@ impl Walk {
                 .collect();
             if let (name, true) = plain(first) {
                 let name = effective(&name, &arguments).unwrap_or(name);
-                self.commands.push(Command { name, arguments });
+                let words = suffix.clone().filter_map(|item| match item {
+                    Item::Word(word) | Item::AssignmentWord(_, word) => Some(parts(word)),
+                    Item::ProcessSubstitution(..) | Item::IoRedirect(_) => None,
+                });
+                let words = std::iter::once(parts(first)).chain(words).collect();
+                let after_assignments = self.assignments.len();
+                self.commands.push(Command { name, arguments, words, line: self.line, after_assignments });
             }
             self.inside(first, depth);
         }
@@ -338,49 +378,6 @@ impl Walk {
             }
         }
     }
-}
-
-fn pieces(word: &str) -> Vec<WordPieceWithSource> {
-    let options = ParserOptions { tilde_expansion_at_word_start: false, ..ParserOptions::default() };
-    word::parse(word, &options).unwrap_or_default()
-}
-
-/// A word without its quotes, expansions as `${VAR}`, and whether it has none.
-fn plain(word: &Word) -> (String, bool) {
-    if !word.value.contains(['$', '`', '"', '\'', '\\']) {
-        return (word.value.clone(), true);
-    }
-    let mut text = String::new();
-    let literal = flatten(&pieces(&word.value), &mut text);
-    (text, literal)
-}
-
-fn flatten(pieces: &[WordPieceWithSource], text: &mut String) -> bool {
-    let mut literal = true;
-    for piece in pieces {
-        match &piece.piece {
-            WordPiece::Text(plain)
-            | WordPiece::SingleQuotedText(plain)
-            | WordPiece::AnsiCQuotedText(plain) => {
-                text.push_str(plain);
-            }
-            WordPiece::EscapeSequence(escaped) => {
-                text.push_str(escaped.strip_prefix('\\').unwrap_or(escaped));
-            }
-            WordPiece::DoubleQuotedSequence(inner) | WordPiece::GettextDoubleQuotedSequence(inner) => {
-                literal &= flatten(inner, text);
-            }
-            WordPiece::TildeExpansion(_) => text.push('~'),
-            WordPiece::ParameterExpansion(_)
-            | WordPiece::CommandSubstitution(_)
-            | WordPiece::BackquotedCommandSubstitution(_)
-            | WordPiece::ArithmeticExpression(_) => {
-                text.push_str(EXPANSION);
-                literal = false;
-            }
-        }
-    }
-    literal
 }
 
 /// The command that a word such as `exec` starts.
