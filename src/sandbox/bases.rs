@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 
+use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::StreamExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -105,7 +106,11 @@ fn origin(told: &str) -> Option<BaseOrigin> {
     }
 }
 
-/// Looks for a base image of a student's Dockerfile, and pulls it where settings allow. The inner
+/// More than any reference has: 255 bytes of repository, a tag of 128, a digest and a host in front
+/// (<https://github.com/distribution/reference>).
+const REFERENCE_BYTES: usize = 1024;
+
+/// Looks for an image that a student's Dockerfile or compose file names, and pulls it where settings allow. The inner
 /// error is a sentence for the student.
 pub(super) async fn look_up(
     engine: &EngineInner,
@@ -113,14 +118,25 @@ pub(super) async fn look_up(
     log: &mut BuildLog,
 ) -> Result<Result<(), String>, Error> {
     let settings = &engine.settings;
+    if reference.len() > REFERENCE_BYTES {
+        let shown = crate::text::cut_middle(reference, 100);
+        return Ok(Err(format!("\"{shown}\" is not the name of an image: it is too long.")));
+    }
     if !is_allowed(reference, &settings.allowed_bases) {
         return Ok(Err(format!(
-            "the base image {reference} is not allowed here; allowed are {}.",
+            "the image {reference} is not allowed here; allowed are {}.",
             settings.allowed_bases.join(", ")
         )));
     }
     match engine.answer("inspect a base image", CALL, engine.docker.inspect_image(reference)).await? {
-        Ok(_) => return Ok(Ok(())),
+        Ok(found) if is_name_of(reference, &found) => return Ok(Ok(())),
+        // The engine also takes the beginning of an image's id for it, which may be another student's.
+        Ok(_) => {
+            return Ok(Err(format!(
+                "\"{reference}\" is not the name of an image that may be used here; images are named with repository \
+                 and tag, such as busybox:1.37."
+            )));
+        }
         Err(error) if status(&error) == Some(404) => {}
         Err(error) if status(&error) == Some(400) => {
             return Ok(Err(format!("\"{reference}\" is not the name of an image.")));
@@ -129,16 +145,14 @@ pub(super) async fn look_up(
     }
     if !settings.pull {
         return Ok(Err(format!(
-            "the base image {reference} is not on this server, and it does not pull images; use one that it has, or ask \
+            "the image {reference} is not on this server, and it does not pull images; use one that it has, or ask \
              your trainer for it."
         )));
     }
     if let Some(host) = registry_host(reference)
         && !is_public_host(host).await
     {
-        return Ok(Err(format!(
-            "the base image {reference} lies in a registry that this server may not ask."
-        )));
+        return Ok(Err(format!("the image {reference} lies in a registry that this server may not ask.")));
     }
     log.note(&format!("Pulling {reference}"));
     match tokio::time::timeout(settings.max_build_time, pull(engine, reference)).await {
@@ -146,14 +160,32 @@ pub(super) async fn look_up(
         Ok(Err(cause)) => {
             tracing::info!(reference, cause, "build.base_not_pulled");
             Ok(Err(format!(
-                "the base image {reference} is not on this server and could not be pulled; check its name and tag, or ask \
+                "the image {reference} is not on this server and could not be pulled; check its name and tag, or ask \
                  your trainer for it."
             )))
         }
-        Err(_) => {
-            Ok(Err(format!("the base image {reference} could not be pulled in time; tell your trainer.")))
-        }
+        Err(_) => Ok(Err(format!("the image {reference} could not be pulled in time; tell your trainer."))),
     }
+}
+
+/// Judges what an image adds to the builds that stand on it (`ONBUILD`): it must fetch nothing and unpack nothing,
+/// since that is done by the engine itself, outside of all bounds. The inner error is a sentence for the student.
+pub(super) async fn triggers(engine: &EngineInner, reference: &str) -> Result<Result<(), String>, Error> {
+    let inspecting = engine.docker.inspect_image(reference);
+    let Ok(found) = engine.answer("inspect a base image", CALL, inspecting).await? else {
+        return Ok(Ok(()));
+    };
+    let triggers = found.config.and_then(|config| config.on_build).unwrap_or_default();
+    let outside = triggers.iter().map(|trigger| trigger.trim().to_uppercase()).find(|trigger| {
+        trigger.starts_with("ADD") || trigger.contains("--FROM") || trigger.contains("--MOUNT")
+    });
+    Ok(match outside {
+        Some(_) => Err(format!(
+            "the image {reference} adds instructions to every build that stands on it (ONBUILD), which fetch files from \
+             elsewhere; use another one."
+        )),
+        None => Ok(()),
+    })
 }
 
 async fn pull(engine: &EngineInner, reference: &str) -> Result<(), String> {
@@ -191,6 +223,22 @@ fn familiar(reference: &str) -> &str {
     let name = ["docker.io/", "index.docker.io/"].iter().find_map(|host| reference.strip_prefix(host));
     let name = name.unwrap_or(reference);
     name.strip_prefix("library/").unwrap_or(name)
+}
+
+/// Repositories of our own making: what was built of submissions, and the probe.
+const OURS: [&str; 2] = ["drydock-build", "drydock-probe"];
+
+/// Whether a reference names an image, which is no one of ours, and is not (a part of) its id.
+fn is_name_of(reference: &str, image: &ImageInspect) -> bool {
+    let mut wanted = with_tag(familiar(reference));
+    if let Some((name, digest)) = wanted.split_once('@') {
+        let tag = last_part(name).find(':').map_or(0, |colon| last_part(name).len() - colon);
+        wanted = format!("{}@{digest}", &name[..name.len() - tag]);
+    }
+    let ours =
+        OURS.iter().any(|name| wanted.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '@'])));
+    let names = image.repo_tags.iter().chain(&image.repo_digests).flatten();
+    !ours && names.map(|name| familiar(name)).any(|name| name == wanted)
 }
 
 /// Whether settings allow `reference` as a base. An entry without a tag allows every tag.
@@ -284,6 +332,24 @@ mod tests {
             assert!(!is_allowed(no, &allowed), "{no}");
         }
         assert!(is_allowed("anything", &[]));
+    }
+
+    #[test]
+    fn an_image_is_called_by_its_name_and_not_by_its_id() {
+        let digest = format!("sha256:{}", "1c4538a7".repeat(8));
+        let image = ImageInspect {
+            id: Some(digest.clone()),
+            repo_tags: Some(vec!["busybox:1.37".into(), "drydock-build:a-b-c".into(), "x:latest".into()]),
+            repo_digests: Some(vec![format!("busybox@{digest}")]),
+            ..ImageInspect::default()
+        };
+        let by_digest = format!("busybox:1.37@{digest}");
+        for yes in ["busybox:1.37", "docker.io/library/busybox:1.37", "x", "x:latest", &by_digest] {
+            assert!(is_name_of(yes, &image), "{yes}");
+        }
+        for no in ["1c4538a7", "1c", &digest, "busybox", "drydock-build:a-b-c", "busybox:1.3"] {
+            assert!(!is_name_of(no, &image), "{no}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! are the grading's; the images the Dockerfile stands on are looked up (and pulled, where settings
 //! allow) before the engine sees the file, so that the engine never fetches anything by itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -23,7 +23,7 @@ use super::builder::NotBuildKit;
 use super::dockerfile::Dockerfile;
 use super::engine::CALL;
 use super::error::Error;
-use super::{LogSink, Sandbox};
+use super::{LogSink, Sandbox, unpacking};
 
 /// Which builder ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Builder {
 }
 
 /// An image to be built from frozen content.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct BuildRequest {
     /// The context as an uncompressed tar.
     pub context: Bytes,
@@ -45,6 +45,17 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// Build arguments, by the exercise.
     pub args: IndexMap<String, String>,
+    /// Secrets that steps may mount, by id. They need BuildKit, and a `RUN` of a build with other values never
+    /// stands in for one of this.
+    pub secrets: BTreeMap<String, String>,
+    /// Secrets that the submission brings for its own steps, by id. Where BuildKit may not be used, the build
+    /// fails as one of any Dockerfile that needs it.
+    pub own_secrets: BTreeMap<String, String>,
+    /// Labels that the image gets beside those of its Dockerfile.
+    pub labels: IndexMap<String, String>,
+    /// The code is the exercise author's own: the exercise's secrets are given to BuildKit even where the
+    /// memory of its steps is not bounded.
+    pub trusted: bool,
     /// `true` only where the exercise says `network: internet`.
     pub internet: bool,
     /// The Dockerfile uses what only BuildKit can do (heredocs, mounts, `--link`, secrets).
@@ -61,12 +72,8 @@ pub struct Built {
     pub image: String,
     /// Which builder made it.
     pub builder: Builder,
-    /// Steps that came from the cache. The base is none of them.
-    pub cached_steps: u32,
-    /// All steps. The classic builder counts every instruction, BuildKit those that change files.
-    pub steps: u32,
     /// Each step that the builder told of.
-    pub told: Vec<BuildStep>,
+    pub steps: Vec<BuildStep>,
     /// Whether the log was cut at its limit.
     pub log_truncated: bool,
 }
@@ -177,6 +184,16 @@ impl Sandbox {
         self.build(request, log).await.map(Some)
     }
 
+    /// Looks for an image that the student's work names, and pulls it where settings allow. The inner error is
+    /// a sentence for the student: it is not there, or may not be used.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn look_up(&self, reference: &str, log: LogSink) -> Result<Result<(), String>, Error> {
+        let mut log = BuildLog::new(log, self.limits.log_bytes);
+        bases::look_up(&self.engine, reference, &mut log).await
+    }
+
     async fn try_build(&self, request: BuildRequest, log: &mut BuildLog) -> Result<Built, Trouble> {
         let engine = &*self.engine;
         if request.internet && !engine.settings.internet_builds {
@@ -185,10 +202,15 @@ impl Sandbox {
             )
             .into());
         }
+        let secret = !request.secrets.is_empty();
         let builder = engine
             .builder
-            .choose(engine.settings.builder, engine.settings.unbounded_buildkit, request.needs_buildkit)
-            .map_err(no_buildkit)?;
+            .choose(
+                engine.settings.builder,
+                engine.settings.unbounded_buildkit || secret && request.trusted,
+                secret || request.needs_buildkit,
+            )
+            .map_err(|why| if secret { no_secrets(why) } else { no_buildkit(why) })?;
         let text = dockerfile_text(&request.context, &request.dockerfile)?;
         let major = engine.facts.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
         let heredocs = builder == Builder::BuildKit && major >= HEREDOCS_SINCE;
@@ -200,6 +222,11 @@ impl Sandbox {
             Trouble::Failed(BuildFailureReason::Dockerfile, format!("{place}{}", refused.sentence))
         })?;
         self.look_up_bases(&request, &dockerfile, log).await?;
+        if let Some(sentence) =
+            unpacking::bomb(&request.context, &dockerfile.instructions, self.limits.disk_bytes)
+        {
+            return Err(Trouble::Failed(BuildFailureReason::TooLarge, sentence));
+        }
         let mut context = request.context.clone();
         let mut args: HashMap<String, String> = request.args.clone().into_iter().collect();
         if builder == Builder::BuildKit {
@@ -228,11 +255,19 @@ impl Sandbox {
             cpu_millis: self.limits.cpu_millis,
             disk_bytes: self.limits.disk_bytes,
             within: self.limits.build_time,
+            // A Dockerfile that mounts none of its own needs none.
+            secrets: match builder {
+                Builder::BuildKit => {
+                    request.own_secrets.clone().into_iter().chain(request.secrets.clone()).collect()
+                }
+                Builder::Classic => request.secrets.clone(),
+            },
+            labels: request.labels.clone().into_iter().collect(),
             no_cache: false,
         };
         let mut making = Making::new(engine);
         let ended = run(engine, job, log, &mut making).await;
-        let finished = self.finish(ended?, builder, &request.dockerfile, &dockerfile, log, making).await;
+        let finished = self.finish(ended?, builder, &request, &dockerfile, log, making).await;
         self.trim_in_background(builder);
         finished
     }
@@ -241,7 +276,7 @@ impl Sandbox {
         &self,
         ended: Ended,
         builder: Builder,
-        name: &str,
+        request: &BuildRequest,
         dockerfile: &Dockerfile,
         log: &BuildLog,
         making: Making<'_>,
@@ -250,19 +285,12 @@ impl Sandbox {
             step.map(|step| format!(" {} was running.", step_place(step, dockerfile))).unwrap_or_default()
         };
         let (reason, sentence) = match ended {
-            Ended::Built { image, steps, cached_steps, told } => {
+            Ended::Built { image, steps } => {
                 let size_bytes = self.size_of(&image).await?;
                 let pin = making.finished(&image, size_bytes).await?;
                 if size_bytes <= self.limits.disk_bytes {
                     self.pins.lock().unwrap_or_else(PoisonError::into_inner).push(pin);
-                    return Ok(Built {
-                        image,
-                        builder,
-                        cached_steps,
-                        steps,
-                        told,
-                        log_truncated: log.truncated(),
-                    });
+                    return Ok(Built { image, builder, steps, log_truncated: log.truncated() });
                 }
                 drop(pin);
                 self.engine.builder.cache.drop_build(&self.engine, &image).await;
@@ -276,7 +304,13 @@ impl Sandbox {
             Ended::Refused(said) => {
                 let around = Circumstances {
                     dockerfile,
-                    name,
+                    name: &request.dockerfile,
+                    secrets: request
+                        .secrets
+                        .keys()
+                        .chain(request.own_secrets.keys())
+                        .map(String::as_str)
+                        .collect(),
                     builder,
                     engine_version: &self.engine.facts.version,
                     memory_bytes: self.limits.memory_bytes,
@@ -330,10 +364,14 @@ impl Sandbox {
             }
         }
         for (line, reference) in wanted {
-            if let Err(missing) = bases::look_up(&self.engine, reference, log).await? {
+            let found = match bases::look_up(&self.engine, reference, log).await? {
+                Ok(()) => bases::triggers(&self.engine, reference).await?,
+                refused => refused,
+            };
+            if let Err(why) = found {
                 let place =
                     line.map(|line| format!("Line {line} of {}: ", request.dockerfile)).unwrap_or_default();
-                return Err(Trouble::Failed(BuildFailureReason::Base, format!("{place}{missing}")));
+                return Err(Trouble::Failed(BuildFailureReason::Base, format!("{place}{why}")));
             }
         }
         Ok(())
@@ -341,7 +379,7 @@ impl Sandbox {
 
     /// Size of all layers. Not taken from the image itself: engines with containerd's image store
     /// count differently there.
-    async fn size_of(&self, image: &str) -> Result<u64, Error> {
+    pub(super) async fn size_of(&self, image: &str) -> Result<u64, Error> {
         if let Some(size) = self.engine.builder.cache.size_of(image) {
             return Ok(size);
         }
@@ -352,7 +390,7 @@ impl Sandbox {
         Ok(history.iter().map(|layer| u64::try_from(layer.size).unwrap_or(0)).sum())
     }
 
-    fn trim_in_background(&self, builder: Builder) {
+    pub(super) fn trim_in_background(&self, builder: Builder) {
         let engine = Arc::clone(&self.engine);
         self.engine.tasks.spawn(async move {
             engine.builder.cache.trim(&engine, engine.settings.cache_bytes).await;
@@ -389,6 +427,21 @@ fn no_buildkit(why: NotBuildKit) -> Trouble {
              {because}; write it without."
         ),
     )
+}
+
+/// The exercise asks for BuildKit, so that it is not there is no fault of the student's.
+fn no_secrets(why: NotBuildKit) -> Trouble {
+    let because = match why {
+        NotBuildKit::Setting => "and sandbox.builder is classic; set it to auto",
+        NotBuildKit::Unbounded => {
+            "which is not used for strangers' builds on this engine, since it does not bound the memory of their steps: \
+             bound it as `drydock doctor` says, or set sandbox.unbounded_buildkit"
+        }
+    };
+    Error::Unfit(format!(
+        "the exercise gives its build secrets, which only BuildKit can hand over, {because}"
+    ))
+    .into()
 }
 
 /// Names a tar entry and the request's path alike.
@@ -451,7 +504,8 @@ fn with_file(context: &Bytes, path: &str, bytes: &[u8]) -> Result<Bytes, Error> 
         .map_err(|error| Error::Unfit(format!("the submission's frozen content cannot be read ({error})")))
 }
 
-fn digest(content: &Bytes) -> String {
+/// The first half of the content's SHA-256, in hexadecimal digits.
+pub(super) fn digest(content: &Bytes) -> String {
     use std::fmt::Write as _;
     Sha256::digest(content).iter().take(16).fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

@@ -1,7 +1,8 @@
 //! Built images, kept so that the next build of the same content is fast.
 //!
 //! Every image a build makes, the intermediate ones of a failed build too, is noted in this owner's
-//! journal as soon as the engine tells its id: whatever ends this process, a later sweep finds them. (A
+//! journal as soon as the engine tells its id: whatever ends this process, a later sweep finds them, and
+//! with them what the engine made of the build while nobody listened any more. (A
 //! label would cost the classic builder a step of its own, a fifth of a short build.) A finished image
 //! also gets a name of this owner's ([`name`]), so that nobody else who built the same removes it.
 //! While the process lives the least recently used go when the budget is passed, except those that a
@@ -14,10 +15,12 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bollard::models::ImageInspect;
+use bollard::models::{ImageInspect, ImageSummary};
 use bollard::query_parameters::{
     ListImagesOptionsBuilder, PruneBuildOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::engine::{CALL, EngineInner, SLOW_CALL};
 use super::error::{Error, engine_words, status};
@@ -100,6 +103,37 @@ impl<'a> Making<'a> {
             .and_then(|mut journal| journal.write_all(format!("{image}\n").as_bytes()))
             .map_err(|error| Error::Unfit(format!("{} cannot be written ({error})", path.display())))?;
         self.images.push(image.to_owned());
+        Ok(())
+    }
+
+    /// Notes what the engine made of a build that was given up `since` and that nobody heard of: the step
+    /// that was running may have become an image, and the next may have begun, after we had hung up. Of
+    /// images made of `bases`, which are everybody's, only what `command` made is taken for ours.
+    pub(super) async fn note_unheard(
+        &mut self,
+        bases: &[String],
+        command: &str,
+        since: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let engine = self.engine;
+        let listed = nameless(engine).await?;
+        let new: Vec<&ImageSummary> =
+            listed.iter().filter(|image| image.created >= since.timestamp()).collect();
+        if self.images.is_empty() && !command.is_empty() {
+            let first = new.iter().filter(|image| bases.iter().any(|base| is_same(&image.parent_id, base)));
+            for image in first {
+                let action = "read an image's history";
+                let history = engine.answer(action, CALL, engine.docker.image_history(&image.id)).await;
+                // One that is gone meanwhile was another's.
+                let Ok(Ok(history)) = history else { continue };
+                if history.first().is_some_and(|made| made.created_by.ends_with(command)) {
+                    self.note(&image.id)?;
+                }
+            }
+        }
+        for image in standing_on(&self.images, &new) {
+            self.note(&image)?;
+        }
         Ok(())
     }
 
@@ -266,7 +300,7 @@ fn tag(engine: &EngineInner, owner: &str, image: &str) -> String {
 }
 
 /// The name that an owner gives a finished image.
-fn name(engine: &EngineInner, owner: &str, image: &str) -> String {
+pub(super) fn name(engine: &EngineInner, owner: &str, image: &str) -> String {
     format!("{REPOSITORY}:{}", tag(engine, owner, image))
 }
 
@@ -327,6 +361,54 @@ pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[
     outcome
 }
 
+/// How long ago an image must have been made for its build to be over: a build goes on from an image at
+/// once, and while its step runs the engine does not let it be removed.
+const AT_REST: TimeDelta = TimeDelta::seconds(10);
+
+/// `images` with those that the engine made of their builds when nobody was there any more to note them.
+pub(super) async fn with_unheard(
+    engine: &EngineInner,
+    mut images: Vec<String>,
+) -> Result<Vec<String>, Error> {
+    if images.is_empty() {
+        return Ok(images);
+    }
+    let before = (engine.context.clock.now() - AT_REST).timestamp();
+    let listed = nameless(engine).await?;
+    let at_rest: Vec<&ImageSummary> = listed.iter().filter(|image| image.created < before).collect();
+    images.extend(standing_on(&images, &at_rest));
+    Ok(images)
+}
+
+/// The images that have no name.
+async fn nameless(engine: &EngineInner) -> Result<Vec<ImageSummary>, Error> {
+    let options = ListImagesOptionsBuilder::default().all(true).build();
+    let mut listed = engine.call("list the images", engine.docker.list_images(Some(options))).await?;
+    listed.retain(|image| {
+        let named = |names: &[String]| names.iter().any(|name| !name.starts_with("<none>"));
+        !named(&image.repo_tags) && !named(&image.repo_digests)
+    });
+    Ok(listed)
+}
+
+/// Those of `listed` that were made of `images`, or of each other, in that order.
+fn standing_on(images: &[String], listed: &[&ImageSummary]) -> Vec<String> {
+    let is_one_of = |id: &str, known: &[String]| known.iter().any(|known| is_same(id, known));
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let next = listed.iter().find(|image| {
+            !image.parent_id.is_empty()
+                && (is_one_of(&image.parent_id, images) || found.contains(&image.parent_id))
+                && !is_one_of(&image.id, images)
+                && !found.contains(&image.id)
+        });
+        match next {
+            Some(image) => found.push(image.id.clone()),
+            None => return found,
+        }
+    }
+}
+
 /// The first API that can be told how much of BuildKit's cache to keep (engine 28).
 const BUDGET_SINCE: (usize, usize) = (1, 48);
 
@@ -366,6 +448,19 @@ mod tests {
         let gone: Vec<String> = builds.over(15).iter().flat_map(|kept| kept.images.clone()).collect();
         assert_eq!(gone, ["c-step", "c", "a-step", "a"]);
         assert!(builds.over(0).is_empty());
+    }
+
+    #[test]
+    fn what_was_made_of_an_image_is_found_whatever_the_order() {
+        let image = |id: &str, parent: &str| ImageSummary {
+            id: format!("sha256:{id}"),
+            parent_id: if parent.is_empty() { String::new() } else { format!("sha256:{parent}") },
+            ..ImageSummary::default()
+        };
+        let all = [image("cc", "bb"), image("bb", "aa"), image("aa", ""), image("dd", ""), image("ee", "dd")];
+        let all: Vec<&ImageSummary> = all.iter().collect();
+        assert_eq!(standing_on(&["aa".to_owned()], &all), ["sha256:bb", "sha256:cc"]);
+        assert!(standing_on(&[], &all).is_empty());
     }
 
     #[test]

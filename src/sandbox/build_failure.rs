@@ -25,6 +25,8 @@ static TARGET: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a constant")
 });
 
+static SECRET: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?i)secret "?([\w.-]+)"?:? not found"#).expect("a constant"));
 static PARSE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)^dockerfile parse error (?:on )?line \d+: ").expect("a constant"));
 static SEEN: LazyLock<Regex> = LazyLock::new(|| {
@@ -32,8 +34,9 @@ static SEEN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Messages about the Dockerfile or the context, beyond those with a pattern of their own.
-const DOCKERFILE_WORDS: [&str; 22] = [
+const DOCKERFILE_WORDS: [&str; 23] = [
     "dockerfile parse error",
+    "failed to parse platform",
     "failed to parse dockerfile",
     "cannot be empty",
     "cannot locate specified dockerfile",
@@ -57,6 +60,9 @@ const DOCKERFILE_WORDS: [&str; 22] = [
     "dockerfile: no such file",
 ];
 
+/// Messages about a mount of an SSH agent, which a session of ours never has.
+const FORWARDED: [&str; 3] = ["forwarded from the client", "unset ssh", "sshforward"];
+
 /// Messages about a step that could not even begin.
 const START_WORDS: [&str; 8] = [
     "oci runtime create failed",
@@ -76,6 +82,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) builder: Builder,
     pub(super) engine_version: &'a str,
     pub(super) memory_bytes: u64,
+    /// Ids of the secrets that the exercise gives, or the submission brings.
+    pub(super) secrets: Vec<&'a str>,
     pub(super) last_output: Option<&'a str>,
 }
 
@@ -110,6 +118,19 @@ pub(super) fn explain(said: &Said, around: &Circumstances<'_>) -> Option<(BuildF
                 around.name
             ),
         ));
+    }
+    if let Some(found) = SECRET.captures(message) {
+        let given = match around.secrets.as_slice() {
+            [] => "this exercise gives its build none".to_owned(),
+            ids => format!("this build is given `{}`", ids.join("` and `")),
+        };
+        let sentence = format!("{at} mounts a secret with the id `{}`, and {given}.", &found[1]);
+        return Some((BuildFailureReason::Dockerfile, sentence));
+    }
+    if lower.contains("ssh") && FORWARDED.iter().any(|words| lower.contains(words)) {
+        let sentence =
+            format!("{at} mounts an SSH agent, and no build here is given one; leave the mount out.");
+        return Some((BuildFailureReason::Dockerfile, sentence));
     }
     if let Some(found) = UNKNOWN_INSTRUCTION.captures(message) {
         return Some(unknown_instruction(&found[1], message, around));

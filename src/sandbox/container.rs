@@ -1,36 +1,41 @@
 //! One container of a student's: made with every bound, watched while it runs.
 //!
-//! `stack.rs` (services) and `exec.rs` (fresh runs) make them. Output is attached before the start;
-//! a task per run waits for the end, so that a state is known without asking the engine again; another
-//! looks at the disk.
+//! `service.rs` (services) and `exec.rs` (fresh runs) make them. Output is attached before the start;
+//! a task per container waits for its ends, so that a state is known without asking the engine again,
+//! and starts it again where its policy says so. `disk.rs` looks at what it writes.
+//!
+//! The engine's own restart policies are not used: its restart would run without our reading the
+//! output, and it takes a kill asked for through its API for a wish that the container stays down.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerState, HostConfig, Mount, MountPoint, MountType};
+use bollard::models::{ContainerCreateBody, ContainerState};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptionsBuilder,
-    KillContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use chrono::DateTime;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use super::disk::Surveyor;
 use super::engine::{CALL, EngineInner, SLOW_CALL};
 use super::error::{Error, engine_words, status};
-use super::limits;
 use super::output::Recorder;
-use super::owned::{Ledger, SURVEYOR};
-use super::pod::{Probe, start_probe};
-use super::protocol::{Ask, Reply};
+use super::owned::{Ledger, Thing};
 use super::refusal::StartError;
-use super::stack::unexpected;
+use super::spec::Restart;
+use super::terminal;
 use crate::clock::Stopwatch;
 
 /// The container's state.
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold in almost any combination")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Its main process runs.
@@ -39,18 +44,31 @@ pub struct State {
     pub exit_code: Option<i64>,
     /// A process in it was killed because the memory limit was reached.
     pub oom_killed: bool,
-    /// The writable layer, with the volumes that the image declares, passed the disk limit and the
-    /// sandbox stopped the container.
+    /// What the containers of the stack wrote, volumes included, passed the disk limit and the sandbox
+    /// stopped the container.
     pub over_disk: bool,
-    /// How long it ran, or has run.
+    /// How long it ran, or has run; since its last start.
     pub ran_for: Duration,
+    /// How often its restart policy started it again.
+    pub restarts: u32,
+    /// It has ended and its restart policy will start it again in a moment.
+    pub restarting: bool,
+    /// Why it was never started: what it depends on did not come true.
+    pub not_started: Option<String>,
 }
 
 /// How long we wait for the rest of the output once the container has ended. A stream can stay open
 /// after the end.
 const DRAIN: Duration = Duration::from_secs(1);
-/// When the writable layer is first measured, and how often at most after that.
-const DISK_EVERY: Duration = Duration::from_secs(2);
+/// How long a container that ended is left alone before its policy first starts it again; doubled
+/// with each time, as the engine does it (moby's `restartmanager`).
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// The longest such delay.
+const LONGEST_DELAY: Duration = Duration::from_mins(1);
+/// One that ran so long before it ended begins anew with the first delay.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How long a container may take to be gone after SIGKILL.
+const AFTER_KILL: Duration = Duration::from_secs(20);
 /// How long a pull of an image that the exercise names may take.
 const PULL: Duration = Duration::from_mins(10);
 
@@ -59,42 +77,102 @@ pub(super) struct Container {
     pub(super) id: String,
     /// The service's name.
     pub(super) name: String,
-    ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) output: Arc<Recorder>,
     stdin: bool,
+    tty: bool,
     life: watch::Sender<Life>,
-    over_disk: Arc<AtomicBool>,
-    disk_limit: u64,
+    restart: Restart,
+    restarts: AtomicU32,
+    /// Counts the wishes of ours that it be up or down; a restart that was due before one of them is
+    /// not any more. Changed under `switch`.
+    wishes: watch::Sender<u64>,
+    /// Whoever starts it, or wants it to stay down, has this meanwhile.
+    switch: tokio::sync::Mutex<()>,
+    pub(super) over_disk: AtomicBool,
+    pub(super) disk_limit: u64,
+    pub(super) surveyor: tokio::sync::Mutex<Option<Surveyor>>,
+}
+
+/// What a container is made from, beside what the engine is told.
+pub(super) struct Making {
+    /// The service's name.
+    pub(super) name: String,
+    pub(super) output: Recorder,
+    /// Bytes that the whole sandbox may write.
+    pub(super) disk_limit: u64,
+    pub(super) restart: Restart,
+    /// Whether it is handed something on stdin, which then ends.
+    pub(super) input: bool,
 }
 
 /// Where a container is in its life.
 #[derive(Clone, Debug)]
 enum Life {
     Created,
+    /// It will not be started, for this reason.
+    NotStarted(String),
     Running(Stopwatch),
     Ended(State),
     /// The engine cannot tell any more.
     Lost(String),
 }
 
+impl Life {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Created | Self::Running(_) => false,
+            Self::Ended(state) => !state.restarting,
+            Self::NotStarted(_) | Self::Lost(_) => true,
+        }
+    }
+
+    /// Says so of one that has ended; whether that is news.
+    fn no_more_restarts(&mut self) -> bool {
+        match self {
+            Self::Ended(state) => std::mem::take(&mut state.restarting),
+            _ => false,
+        }
+    }
+}
+
+impl State {
+    fn of(running: bool, ran_for: Duration, restarts: u32) -> Self {
+        Self {
+            running,
+            exit_code: None,
+            oom_killed: false,
+            over_disk: false,
+            ran_for,
+            restarts,
+            restarting: false,
+            not_started: None,
+        }
+    }
+}
+
+/// The delay after one of `delay`; the first after none.
+fn next_delay(delay: Duration) -> Duration {
+    if delay.is_zero() { FIRST_DELAY } else { (delay * 2).min(LONGEST_DELAY) }
+}
+
 impl Container {
-    /// Makes a container that prints to `output`. Where `body.image` is not on the engine it is
-    /// pulled, if the settings allow.
+    /// Makes a container. Where `body.image` is not on the engine it is pulled, if the settings allow.
     pub(super) async fn create(
         ledger: &Arc<Ledger>,
-        name: &str,
         body: ContainerCreateBody,
-        output: Recorder,
-        disk_limit: u64,
-    ) -> Result<Self, StartError> {
+        making: Making,
+    ) -> Result<Arc<Self>, StartError> {
         let engine = &ledger.engine;
-        let stdin = body.open_stdin == Some(true);
+        let Making { name, output, disk_limit, restart, input } = making;
+        let tty = body.tty == Some(true);
         let body = ContainerCreateBody {
-            attach_stdin: Some(stdin),
+            attach_stdin: Some(input),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            stdin_once: Some(stdin),
-            tty: Some(false),
+            open_stdin: Some(input || body.open_stdin == Some(true)),
+            stdin_once: Some(input),
+            tty: Some(tty),
             ..body
         };
         let image = body.image.clone().unwrap_or_default();
@@ -106,32 +184,66 @@ impl Container {
             created => created,
         };
         let id = created
-            .map_err(|error| StartError::judge(&engine.endpoint, name, "create a container", &error))?;
-        Ok(Self {
+            .map_err(|error| StartError::judge(&engine.endpoint, &name, "create a container", &error))?;
+        Ok(Arc::new(Self {
             id,
-            name: name.to_owned(),
+            name,
             ledger: Arc::clone(ledger),
             output: Arc::new(output),
-            stdin,
+            stdin: input,
+            tty,
             life: watch::Sender::new(Life::Created),
-            over_disk: Arc::default(),
+            restart,
+            restarts: AtomicU32::new(0),
+            wishes: watch::Sender::new(0),
+            switch: tokio::sync::Mutex::default(),
+            over_disk: AtomicBool::new(false),
             disk_limit,
-        })
+            surveyor: tokio::sync::Mutex::default(),
+        }))
     }
 
-    /// Starts it, for the first time or again, and hands it `input` on stdin.
-    pub(super) async fn start(&self, input: Option<Bytes>) -> Result<(), StartError> {
+    /// Starts it, for the first time or again, and hands it `input` on stdin. From then on its restart
+    /// policy holds.
+    pub(super) async fn start(self: &Arc<Self>, input: Option<Bytes>) -> Result<(), StartError> {
+        let _switch = self.switch.lock().await;
+        let wish = self.wish();
+        let reading = self.run(input).await?;
+        tokio::spawn(Arc::clone(self).tend(reading, wish));
+        tokio::spawn(Arc::clone(self).watch_disk());
+        tokio::spawn(Arc::clone(self).watch_memory());
+        Ok(())
+    }
+
+    /// It will not be started; who waits for its output waits no longer.
+    pub(super) fn leave(&self, reason: String) {
+        self.life.send_replace(Life::NotStarted(reason));
+        self.output.end();
+    }
+
+    /// Attaches to it and starts it. The caller has the switch.
+    async fn run(&self, input: Option<Bytes>) -> Result<JoinHandle<()>, StartError> {
         let engine = &self.ledger.engine;
-        let options = AttachContainerOptionsBuilder::default()
-            .stdin(self.stdin)
-            .stdout(true)
-            .stderr(true)
-            .stream(true)
-            .build();
-        let attaching = engine.docker.attach_container(&self.id, Some(options));
-        let attached = engine.call("attach to a container", attaching).await?;
+        if let Some(sentence) = engine.blocking_accounts(&self.id).await? {
+            return Err(StartError::Refused { service: self.name.clone(), sentence });
+        }
         let recorder = Arc::clone(&self.output);
-        let mut reading = tokio::spawn(async move { recorder.record(attached.output).await });
+        let mut writer = None;
+        let reading = if self.tty {
+            let output = terminal::attach(engine, &self.id).await?;
+            tokio::spawn(async move { recorder.record(output).await })
+        } else {
+            let options = AttachContainerOptionsBuilder::default()
+                .stdin(self.stdin)
+                .stdout(true)
+                .stderr(true)
+                .stream(true)
+                .build();
+            let attaching = engine.docker.attach_container(&self.id, Some(options));
+            let attached = engine.call("attach to a container", attaching).await?;
+            writer = Some(attached.input);
+            tokio::spawn(async move { recorder.record(attached.output).await })
+        };
 
         let action = "start a container";
         let starting = engine.docker.start_container(&self.id, None);
@@ -142,49 +254,115 @@ impl Container {
         let since = engine.context.clock.stopwatch();
         self.life.send_replace(Life::Running(since));
 
-        if let Some(input) = input {
-            let mut writer = attached.input;
+        if let (Some(input), Some(mut writer)) = (input, writer) {
             tokio::spawn(async move {
                 // A program that does not read its input, or ends early, is within its rights.
                 let _ = writer.write_all(&input).await;
                 let _ = writer.shutdown().await;
             });
         }
-        let (id, life, output, over_disk) =
-            (self.id.clone(), self.life.clone(), Arc::clone(&self.output), Arc::clone(&self.over_disk));
-        let engine = Arc::clone(engine);
-        tokio::spawn(async move {
-            let ended = engine.wait_until_ended(&id).await;
+        Ok(reading)
+    }
+
+    /// Follows it from a start to its end, and on where it is started again.
+    async fn tend(self: Arc<Self>, mut reading: JoinHandle<()>, wish: u64) {
+        let engine = &self.ledger.engine;
+        let mut wishes = self.wishes.subscribe();
+        let mut delay = Duration::ZERO;
+        loop {
+            let ended = engine.wait_until_ended(&self.id).await;
             if tokio::time::timeout(DRAIN, &mut reading).await.is_err() {
                 reading.abort();
             }
-            output.end();
-            life.send_replace(match ended {
-                Ok(state) => Life::Ended(State { over_disk: over_disk.load(Ordering::Relaxed), ..state }),
-                Err(error) => Life::Lost(error.to_string()),
-            });
-        });
-        self.watch_disk();
+            self.output.end();
+            let state = match ended {
+                Ok(state) => state,
+                Err(error) => {
+                    self.life.send_replace(Life::Lost(error.to_string()));
+                    return;
+                }
+            };
+            delay = if state.ran_for >= SETTLED { FIRST_DELAY } else { next_delay(delay) };
+            let over_disk = self.over_disk.load(Ordering::Relaxed);
+            let restarts = self.restarts.load(Ordering::Relaxed);
+            let restarting = self.restart.again(state.exit_code, restarts) && self.may_restart(wish);
+            self.life.send_replace(Life::Ended(State { over_disk, restarts, restarting, ..state }));
+            if !restarting {
+                return;
+            }
+            // Sooner, where it becomes clear that it will not be.
+            let _ = tokio::time::timeout(delay, wishes.wait_for(|now| *now != wish)).await;
+            let _switch = self.switch.lock().await;
+            if !self.may_restart(wish) {
+                self.life.send_if_modified(Life::no_more_restarts);
+                return;
+            }
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            match self.run(None).await {
+                Ok(next) => reading = next,
+                Err(error) => {
+                    tracing::debug!(service = self.name, %error, "container.not_restarted");
+                    self.life.send_if_modified(Life::no_more_restarts);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A wish of ours, after which restarts that were due are not any more; its number.
+    fn wish(&self) -> u64 {
+        self.wishes.send_modify(|wishes| *wishes += 1);
+        self.life.send_if_modified(Life::no_more_restarts);
+        *self.wishes.borrow()
+    }
+
+    fn may_restart(&self, wish: u64) -> bool {
+        *self.wishes.borrow() == wish && !self.over_disk.load(Ordering::Relaxed) && !self.ledger.is_closed()
+    }
+
+    /// From now on it is not started again by its policy.
+    pub(super) async fn hold(&self) {
+        let _switch = self.switch.lock().await;
+        self.wish();
+    }
+
+    /// Kills it and removes it with the volumes of its own; what it wrote there does not count any more.
+    pub(super) async fn remove(&self) -> Result<(), Error> {
+        self.hold().await;
+        self.put_down().await?;
+        let mut own = HashSet::from([self.id.clone()]);
+        // It has the volumes too; one in use is not removed.
+        if let Some(surveyor) = self.surveyor.lock().await.take() {
+            own.extend(surveyor.anonymous().map(str::to_owned));
+            self.ledger.discard(Thing::Surveyor(surveyor.container)).await;
+        }
+        self.ledger.discard(Thing::Container(self.id.clone())).await;
+        self.ledger.forget_written(&own);
+        Ok(())
+    }
+
+    /// Kills it if it runs, and waits until it has ended.
+    pub(super) async fn put_down(&self) -> Result<(), Error> {
+        if !self.is_running() {
+            return Ok(());
+        }
+        self.kill("SIGKILL").await?;
+        if tokio::time::timeout(AFTER_KILL, self.ended()).await.is_err() {
+            return Err(Error::TimedOut { action: "end a container".into(), seconds: AFTER_KILL.as_secs() });
+        }
         Ok(())
     }
 
     /// The state as far as it is known here: an end is known a few milliseconds after it happened.
     pub(super) fn state(&self) -> Result<State, Error> {
         match &*self.life.borrow() {
-            Life::Created => Ok(State {
-                running: false,
-                exit_code: None,
-                oom_killed: false,
-                over_disk: false,
-                ran_for: Duration::ZERO,
-            }),
-            Life::Running(since) => Ok(State {
-                running: true,
-                exit_code: None,
-                oom_killed: false,
-                over_disk: false,
-                ran_for: since.elapsed(),
-            }),
+            Life::Created => Ok(State::of(false, Duration::ZERO, 0)),
+            Life::NotStarted(reason) => {
+                Ok(State { not_started: Some(reason.clone()), ..State::of(false, Duration::ZERO, 0) })
+            }
+            Life::Running(since) => {
+                Ok(State::of(true, since.elapsed(), self.restarts.load(Ordering::Relaxed)))
+            }
             Life::Ended(state) => Ok(state.clone()),
             Life::Lost(cause) => {
                 Err(Error::Engine { action: "watch a container".into(), cause: cause.clone() })
@@ -197,6 +375,30 @@ impl Container {
         let mut life = self.life.subscribe();
         // The sender lives as long as this container does.
         let _ = life.wait_for(|life| !matches!(life, Life::Running(_))).await;
+    }
+
+    /// Resolves when it does not run and will not be started again by its policy.
+    pub(super) async fn gone(&self) {
+        let mut life = self.life.subscribe();
+        // The sender lives as long as this container does.
+        let _ = life.wait_for(Life::is_over).await;
+    }
+
+    /// Whether it does not run and will not be started again by its policy.
+    pub(super) fn is_gone(&self) -> bool {
+        self.life.borrow().is_over()
+    }
+
+    /// Resolves when its policy has started it again more often than `restarts` times (`true`), or will
+    /// not (`false`).
+    pub(super) async fn restarted(&self, restarts: u32) -> bool {
+        let mut life = self.life.subscribe();
+        let again = |life: &Life| {
+            matches!(life, Life::Running(_)) && self.restarts.load(Ordering::Relaxed) > restarts
+        };
+        let _ = life.wait_for(|life| life.is_over() || again(life)).await;
+        let now = life.borrow();
+        again(&now)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -215,95 +417,6 @@ impl Container {
         let found = engine.call("inspect a container", inspection).await?;
         let signal = found.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty());
         Ok(signal.unwrap_or_else(|| "SIGTERM".to_owned()))
-    }
-
-    /// Measures the writable layer from time to time and kills the container when it, or all of the
-    /// sandbox together, passes the limit.
-    fn watch_disk(&self) {
-        let (id, ledger, limit) = (self.id.clone(), Arc::clone(&self.ledger), self.disk_limit);
-        let (mut life, over_disk) = (self.life.subscribe(), Arc::clone(&self.over_disk));
-        tokio::spawn(async move {
-            let engine = &ledger.engine;
-            let mut surveyor = None;
-            let mut pause = DISK_EVERY;
-            loop {
-                tokio::select! {
-                    _ = life.wait_for(|life| !matches!(life, Life::Running(_))) => return,
-                    () = tokio::time::sleep(pause) => {}
-                }
-                let watch = engine.context.clock.stopwatch();
-                let options = InspectContainerOptionsBuilder::default().size(true).build();
-                let inspection = engine.docker.inspect_container(&id, Some(options));
-                // Not told this time: told the next time.
-                let Ok(Ok(found)) = engine.answer("measure a container", CALL, inspection).await else {
-                    continue;
-                };
-                let layer = found.size_rw.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                let volumes = match survey(&ledger, found.mounts.unwrap_or_default(), &mut surveyor).await {
-                    Ok(bytes) => bytes,
-                    Err(error) => {
-                        tracing::warn!(%error, "container.volumes_not_measured");
-                        0
-                    }
-                };
-                let bytes = layer + volumes;
-                let all: u64 = {
-                    let mut disk = ledger.disk.lock().unwrap_or_else(PoisonError::into_inner);
-                    disk.insert(id.clone(), bytes);
-                    disk.values().sum()
-                };
-                if all > limit {
-                    over_disk.store(true, Ordering::Relaxed);
-                    if let Err(error) = engine.kill(&id, "SIGKILL").await {
-                        tracing::warn!(%error, "container.not_killed");
-                    }
-                }
-                // Some storage drivers walk every file: never spend more than a tenth of the time.
-                pause = DISK_EVERY.max(watch.elapsed() * 10);
-            }
-        });
-    }
-}
-
-/// Bytes in the volumes that an image declared. The engine does not measure volumes, so a probe of
-/// ours does that has them too, read-only, at paths of our choice.
-async fn survey(
-    ledger: &Arc<Ledger>,
-    mounts: Vec<MountPoint>,
-    surveyor: &mut Option<Arc<Probe>>,
-) -> Result<u64, Error> {
-    let is_volume = |mount: &MountPoint| mount.typ.as_deref() == Some("volume");
-    let volumes: Vec<String> = mounts.into_iter().filter(is_volume).filter_map(|mount| mount.name).collect();
-    if volumes.is_empty() {
-        return Ok(0);
-    }
-    let path = |index: usize| format!("/volumes/{index}");
-    let paths = (0..volumes.len()).map(path).collect();
-    if surveyor.is_none() {
-        let mounts = volumes.into_iter().enumerate().map(|(index, volume)| Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(volume),
-            target: Some(path(index)),
-            read_only: Some(true),
-            ..Mount::default()
-        });
-        let body = ContainerCreateBody {
-            user: Some("0:0".into()),
-            network_disabled: Some(true),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".into()),
-                cap_add: Some(vec!["DAC_READ_SEARCH".into()]),
-                mounts: Some(mounts.collect()),
-                ..limits::ours()
-            }),
-            ..ContainerCreateBody::default()
-        };
-        *surveyor = Some(start_probe(ledger, SURVEYOR, body).await?.1);
-    }
-    let Some(probe) = surveyor else { return Ok(0) };
-    match probe.ask(Ask::DiskUsage { paths }, CALL).await? {
-        Reply::DiskUsage { bytes } => Ok(bytes),
-        other => Err(unexpected(&other)),
     }
 }
 
@@ -342,11 +455,9 @@ impl EngineInner {
                 continue;
             }
             return Ok(Some(State {
-                running: false,
                 exit_code: state.exit_code,
                 oom_killed: state.oom_killed == Some(true),
-                over_disk: false,
-                ran_for: ran_for(&state),
+                ..State::of(false, ran_for(&state), 0)
             }));
         }
     }

@@ -15,8 +15,8 @@ mod syntax;
 use indexmap::IndexMap;
 
 use fetched::fetched;
-pub(super) use instructions::Instruction;
 use instructions::instructions;
+pub(super) use instructions::{Instruction, without_onbuild};
 use syntax::official_syntax;
 
 /// An image that the build takes files from.
@@ -101,11 +101,11 @@ mod tests {
     fn images_are_found_wherever_they_are_named() {
         let text = "ARG V=1.37\nARG B=busybox:${V}\nFROM $B AS one\nFROM --platform=linux/amd64 debian:13-slim\n\
                     COPY --from=one /a /b\nCOPY --from=0 /a /c\nCOPY --from=nginx:1.26 /x /y\n\
-                    RUN --mount=type=bind,from=python:3.13-slim,target=/p true\nFROM scratch\nFROM one\n\
+                    RUN --mount=type=bind,from=python:3.13-slim,target=/p true\nRUN --mount=From=mixed:1 true\nFROM scratch\nFROM one\n\
                     ONBUILD COPY --from=hidden:1 / /";
         assert_eq!(
             images(text),
-            ["busybox:1.37", "debian:13-slim", "nginx:1.26", "python:3.13-slim", "hidden:1"]
+            ["busybox:1.37", "debian:13-slim", "nginx:1.26", "python:3.13-slim", "mixed:1", "hidden:1"]
         );
     }
 

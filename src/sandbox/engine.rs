@@ -47,6 +47,12 @@ pub struct EngineFacts {
     pub api_version: String,
     /// Runtime that student containers get.
     pub runtime: String,
+    /// What its machine executes, in the words of image platforms: `linux/amd64`.
+    pub platform: String,
+    /// CPUs of the engine's machine.
+    pub cpus: usize,
+    /// Memory of the engine's machine, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// Where the room keeps what must survive a crash, and what it runs as its probe.
@@ -244,6 +250,7 @@ async fn fit(docker: &Docker, endpoint: &str, settings: &SandboxSettings) -> Res
         .map_err(|_| Error::TimedOut { action: "describe itself".into(), seconds: CALL.as_secs() })?
         .map_err(|error| Error::from_engine(endpoint, "describe itself", &error))?;
     let spoken = docker.client_version();
+    let platform = format!("linux/{}", version.arch.as_deref().unwrap_or(std::env::consts::ARCH));
     let version = version.version.unwrap_or_default();
     if (spoken.major_version, spoken.minor_version) < OLDEST_API {
         return Err(Error::Unfit(format!(
@@ -271,5 +278,8 @@ async fn fit(docker: &Docker, endpoint: &str, settings: &SandboxSettings) -> Res
         version,
         api_version: format!("{}.{}", spoken.major_version, spoken.minor_version),
         runtime: settings.runtime.clone(),
+        platform,
+        cpus: info.ncpu.and_then(|cpus| usize::try_from(cpus).ok()).unwrap_or(1).max(1),
+        memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
     })
 }

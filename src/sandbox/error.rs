@@ -8,7 +8,7 @@ use bollard::errors::Error as EngineError;
 
 /// What went wrong between us and the engine. Always ours, never the student's; `Display` is a
 /// sentence for an admin.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The engine does not answer. A worker pauses itself on this.
     #[error(

@@ -1,6 +1,5 @@
 //! Commands that run to their end: in a service's container, or in a fresh one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::exec::{StartExecOptions, StartExecResults};
@@ -9,14 +8,15 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use tokio::io::AsyncWriteExt;
 
-use super::container::Container;
+use super::container::{Container, Making};
 use super::engine::CALL;
 use super::error::{Error, status};
 use super::limits;
 use super::output::Recorder;
-use super::owned::{Sandbox, Thing};
+use super::owned::Sandbox;
 use super::refusal::{self, StartError};
 use super::service::Service;
+use super::spec::Restart;
 
 /// Something to run to its end in a container.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +54,6 @@ pub struct Ran {
     pub took: Duration,
 }
 
-/// How long a killed container may take to be gone.
-const AFTER_KILL: Duration = Duration::from_secs(20);
 /// How long a command may have ended before its output does: a child of it can hold the pipe.
 const DRAIN: Duration = Duration::from_millis(300);
 
@@ -74,28 +72,32 @@ impl Sandbox {
             entrypoint: run.entrypoint,
             user: run.user,
             working_dir: run.workdir,
-            open_stdin: Some(run.stdin.is_some()),
             host_config: Some(HostConfig {
                 network_mode: Some("none".into()),
                 ..limits::student(&self.limits, &[], &self.engine.settings.runtime)
             }),
             ..ContainerCreateBody::default()
         };
-        let recorder = Recorder::new(self.limits.log_bytes, "command", None);
-        let container =
-            Container::create(&self.ledger, "command", body, recorder, self.limits.disk_bytes).await?;
+        let making = Making {
+            name: "command".into(),
+            output: Recorder::new(self.limits.log_bytes, "command", None),
+            disk_limit: self.limits.disk_bytes,
+            restart: Restart::No,
+            input: run.stdin.is_some(),
+        };
+        let container = Container::create(&self.ledger, body, making).await?;
         container.start(run.stdin).await?;
         let watch = clock.stopwatch();
         let in_time = tokio::time::timeout(run.within, container.ended()).await.is_ok();
         if !in_time {
-            container.kill("SIGKILL").await?;
-            if tokio::time::timeout(AFTER_KILL, container.ended()).await.is_err() {
-                return Err(too_slow_to_die().into());
-            }
+            container.put_down().await?;
         }
         let (state, output) = (container.state()?, container.output.output());
-        let removal = Arc::clone(&self.ledger);
-        self.engine.tasks.spawn(async move { removal.discard(Thing::Container(container.id)).await });
+        self.engine.tasks.spawn(async move {
+            if let Err(error) = container.remove().await {
+                tracing::warn!(%error, "command.not_removed");
+            }
+        });
         Ok(Ran {
             exit_code: state.exit_code.filter(|_| in_time),
             stdout: output.stdout,
@@ -113,6 +115,11 @@ impl Service {
     /// # Errors
     /// [`StartError::Refused`] where the command cannot be started, or the service does not run.
     pub async fn exec(&self, run: RunSpec) -> Result<Ran, StartError> {
+        self.exec_recorded(run, Recorder::new(self.limits.log_bytes, "command", None)).await
+    }
+
+    /// As [`Self::exec`]; what is printed goes to the recorder, which is new.
+    pub(super) async fn exec_recorded(&self, run: RunSpec, recorder: Recorder) -> Result<Ran, StartError> {
         let engine = &self.ledger.engine;
         let refused = |sentence: String| StartError::Refused { service: self.name().to_owned(), sentence };
         let config = ExecConfig {
@@ -128,7 +135,8 @@ impl Service {
         };
         let action = "run a command in a container";
         let not_running = || refused(format!("The service {} does not run any more.", self.name()));
-        let creation = engine.docker.create_exec(&self.container.id, config);
+        let container = self.container();
+        let creation = engine.docker.create_exec(&container.id, config);
         let exec = match engine.answer(action, CALL, creation).await? {
             Ok(created) => created.id,
             Err(error) if status(&error) == Some(409) => return Err(not_running()),
@@ -151,7 +159,6 @@ impl Service {
                 let _ = input.shutdown().await;
             });
         }
-        let recorder = Recorder::new(self.limits.log_bytes, "command", None);
         let in_time = {
             let mut reading = std::pin::pin!(recorder.record(output));
             let reading_or_end = async {
@@ -219,10 +226,6 @@ impl Service {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(too_slow_to_die())
+        Err(Error::TimedOut { action: "end a command".into(), seconds: 2 })
     }
-}
-
-fn too_slow_to_die() -> Error {
-    Error::TimedOut { action: "end a command".into(), seconds: AFTER_KILL.as_secs() }
 }

@@ -34,6 +34,8 @@ struct Inner {
     config: ImageConfig,
     /// The container through which files are read, once one was asked for.
     container: OnceCell<String>,
+    /// For who wants the saved image at the same time as somebody else.
+    save: export::Current,
 }
 
 /// What the image's configuration says, in OCI's terms.
@@ -135,7 +137,12 @@ impl Sandbox {
         let (found, history) = found.map_err(|error| engine.error("inspect an image", &error))?;
         let size: i64 = history.iter().map(|step| step.size).sum();
         let config = config(found, u64::try_from(size).unwrap_or(0));
-        let inner = Inner { ledger: Arc::clone(&self.ledger), config, container: OnceCell::new() };
+        let inner = Inner {
+            ledger: Arc::clone(&self.ledger),
+            config,
+            container: OnceCell::new(),
+            save: export::Current::default(),
+        };
         Ok(Image { inner: Arc::new(inner) })
     }
 }

@@ -64,7 +64,7 @@ impl Service {
             )));
         };
         for _ in 0..2 {
-            if !self.container.is_running() {
+            if !self.container().is_running() {
                 return Ok(Err(Unseen::NotRunning));
             }
             let probe = match self.inspector_probe(pod).await {
@@ -121,7 +121,7 @@ impl Service {
     }
 
     async fn ends_soon(&self) -> bool {
-        tokio::time::timeout(Duration::from_millis(300), self.container.ended()).await.is_ok()
+        tokio::time::timeout(Duration::from_millis(300), self.container().ended()).await.is_ok()
     }
 
     async fn inspector_probe(&self, pod: &str) -> Result<Arc<Probe>, Error> {
@@ -144,7 +144,8 @@ impl Service {
         Ok(probe)
     }
 
-    async fn forget_inspector(&self) {
+    /// The look was into a container that is not there any more, or it was disturbed.
+    pub(super) async fn forget_inspector(&self) {
         if let Some(Inspecting { container, .. }) = self.inspector.0.lock().await.take() {
             self.ledger.discard(Thing::Container(container)).await;
         }
@@ -174,7 +175,7 @@ impl Service {
     /// alone.
     async fn create_look(&self, role: &str, pod: &str, capabilities: &[&str]) -> Result<String, Error> {
         let host = HostConfig {
-            pid_mode: Some(format!("container:{}", self.container.id)),
+            pid_mode: Some(format!("container:{}", self.container().id)),
             // Joining the pod's is quicker than making an empty one.
             network_mode: Some(format!("container:{pod}")),
             cap_add: Some(capabilities.iter().map(|name| (*name).to_owned()).collect()),

@@ -7,8 +7,14 @@
 use std::time::Duration;
 
 use bollard::models::{HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use indexmap::IndexMap;
 
-/// Bounds for one grading, from the exercise, capped by the settings.
+use super::spec::ServiceLimits;
+use crate::config::SandboxSettings;
+use crate::ulimits::{OPEN_FILES, Ulimit, ulimit};
+
+/// Bounds for one grading, from the exercise; [`Engine::sandbox`](super::Engine::sandbox) lowers them
+/// to what the settings allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Memory of each student container and of each build step; swap is not added to it.
@@ -27,12 +33,33 @@ pub struct Limits {
     pub log_bytes: u64,
 }
 
+impl Limits {
+    /// Lowered to what the settings allow.
+    pub(super) fn capped(self, settings: &SandboxSettings) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.min(settings.max_memory_bytes),
+            cpu_millis: self.cpu_millis.min(settings.max_cpu_millis),
+            pids: self.pids.min(settings.max_pids),
+            disk_bytes: self.disk_bytes.min(settings.max_disk_bytes),
+            build_time: self.build_time.min(settings.max_build_time),
+            run_time: self.run_time.min(settings.max_run_time),
+            log_bytes: self.log_bytes,
+        }
+    }
+
+    /// The bounds of one service's containers, which are never above these.
+    pub(super) fn of(&self, service: &ServiceLimits) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.min(service.memory_bytes.unwrap_or(u64::MAX)),
+            cpu_millis: self.cpu_millis.min(service.cpu_millis.unwrap_or(u32::MAX)),
+            pids: self.pids.min(service.pids.unwrap_or(u32::MAX)),
+            ..self.clone()
+        }
+    }
+}
+
 /// The least memory that Docker 20.10 lets a container have is 6 MiB.
 const LEAST_MEMORY_BYTES: u64 = 6 << 20;
-
-/// Open files per process. Servers under test need a few hundred; the engine's own default is the
-/// daemon's, which may be a million.
-const OPEN_FILES: i64 = 4096;
 
 /// What every container has, the student's and our own alike: no capability, no way to gain one,
 /// no device, no host namespace, no mount, never restarted by the engine. The engine's default
@@ -48,12 +75,29 @@ fn bounded(memory_bytes: u64, cpu_millis: u32, pids: u32) -> HostConfig {
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(cpu_millis) * 1_000_000),
         pids_limit: Some(i64::from(pids)),
-        ulimits: Some(vec![
-            ResourcesUlimits { name: Some("nofile".into()), soft: Some(OPEN_FILES), hard: Some(OPEN_FILES) },
-            ResourcesUlimits { name: Some("core".into()), soft: Some(0), hard: Some(0) },
-        ]),
+        ulimits: Some(ulimits(&IndexMap::new(), memory_bytes)),
         ..HostConfig::default()
     }
+}
+
+/// What the engine is told of a container: the sandbox's own limits, and a service's within them.
+pub(super) fn ulimits(wanted: &IndexMap<String, Ulimit>, memory_bytes: u64) -> Vec<ResourcesUlimits> {
+    let mut all = IndexMap::from([
+        ("nofile", Ulimit { soft: OPEN_FILES, hard: OPEN_FILES }),
+        ("core", Ulimit { soft: 0, hard: 0 }),
+    ]);
+    for (name, wanted) in wanted {
+        if let Some(limit) = ulimit(name, *wanted, memory_bytes) {
+            all.insert(name, limit);
+        }
+    }
+    all.into_iter()
+        .map(|(name, limit)| ResourcesUlimits {
+            name: Some(name.to_owned()),
+            soft: Some(limit.soft),
+            hard: Some(limit.hard),
+        })
+        .collect()
 }
 
 /// The host side of a student's container, before network and namespaces are set.
@@ -83,9 +127,8 @@ pub(super) fn ours() -> HostConfig {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_students_container_has_every_bound() {
-        let limits = Limits {
+    fn limits() -> Limits {
+        Limits {
             memory_bytes: 256 << 20,
             cpu_millis: 500,
             pids: 64,
@@ -93,8 +136,23 @@ mod tests {
             build_time: Duration::from_secs(1),
             run_time: Duration::from_secs(1),
             log_bytes: 1,
-        };
-        let host = student(&limits, &["NET_BIND_SERVICE".into()], "runc");
+        }
+    }
+
+    #[test]
+    fn nothing_raises_a_bound() {
+        let settings =
+            SandboxSettings { max_memory_bytes: 64 << 20, max_pids: 16, ..SandboxSettings::default() };
+        let capped = limits().capped(&settings);
+        assert_eq!((capped.memory_bytes, capped.pids, capped.cpu_millis), (64 << 20, 16, 500));
+        let service = ServiceLimits { memory_bytes: Some(1 << 30), cpu_millis: Some(100), pids: None };
+        let own = capped.of(&service);
+        assert_eq!((own.memory_bytes, own.pids, own.cpu_millis), (64 << 20, 16, 100));
+    }
+
+    #[test]
+    fn a_students_container_has_every_bound() {
+        let host = student(&limits(), &["NET_BIND_SERVICE".into()], "runc");
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!(host.memory, Some(256 << 20));
         assert_eq!(host.memory_swap, host.memory);
@@ -103,5 +161,17 @@ mod tests {
         assert_eq!(host.binds, None);
         assert_eq!(host.devices, None);
         assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+    }
+
+    #[test]
+    fn every_container_has_the_sandboxs_own() {
+        let names = |wanted: &[(&str, Ulimit)]| -> Vec<(String, i64)> {
+            let wanted = wanted.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
+            let given = ulimits(&wanted, 64 << 20).into_iter();
+            given.map(|limit| (limit.name.unwrap_or_default(), limit.hard.unwrap_or_default())).collect()
+        };
+        assert_eq!(names(&[]), [("nofile".to_owned(), OPEN_FILES), ("core".to_owned(), 0)]);
+        let wanted = [("core", Ulimit { soft: -1, hard: -1 }), ("nofile", Ulimit { soft: 64, hard: 100 })];
+        assert_eq!(names(&wanted), [("nofile".to_owned(), 100), ("core".to_owned(), 0)]);
     }
 }

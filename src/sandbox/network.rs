@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::protocol::base64_bytes;
+
 /// A listening socket in a service's network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
@@ -53,6 +55,101 @@ pub struct HttpResponse {
     pub truncated: bool,
     /// Until the body was read.
     pub took: Duration,
+}
+
+/// Bytes over a TCP connection made from a pod.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TcpExchange {
+    /// On the target.
+    pub port: u16,
+    /// Sent as soon as the connection is open.
+    #[serde(with = "base64_bytes")]
+    pub send: Vec<u8>,
+    /// Whether our side is closed after that, so that the other reads an end.
+    pub half_close: bool,
+    /// From the first packet to the last byte kept.
+    pub within: Duration,
+    /// How much of the answer is kept.
+    pub cap_bytes: u64,
+}
+
+/// What came over a TCP connection.
+#[derive(Clone, Debug)]
+pub struct TcpAnswer {
+    /// At most the exchange's `cap_bytes`.
+    pub bytes: Vec<u8>,
+    /// Why nothing more was read.
+    pub end: TcpEnd,
+}
+
+/// Why nothing more was read from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TcpEnd {
+    /// Whoever asked had seen enough.
+    Enough,
+    /// The other side closed it.
+    Closed,
+    /// The other side broke it off (RST).
+    Reset,
+    /// The time was over.
+    TimedOut,
+    /// More came than is kept.
+    Full,
+}
+
+/// A conversation over WebSocket connections made from a pod.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WebSocketTalk {
+    /// What opens each connection; the headers of the handshake (RFC 6455, 4.1) are added. Its time is
+    /// that of the whole conversation, its cap that of all messages together.
+    pub request: HttpRequest,
+    /// How many connections are opened, one after another.
+    pub clients: usize,
+    /// A text that the first of them sends when all are open.
+    pub send: Option<String>,
+}
+
+/// Something that happened on a WebSocket connection. Clients are counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WebSocketEvent {
+    /// A connection was opened; the headers of the handshake's answer, names in lower case.
+    Opened {
+        /// Whose.
+        client: usize,
+        /// As they came.
+        headers: Vec<(String, String)>,
+    },
+    /// A message came.
+    Message {
+        /// To whom.
+        client: usize,
+        /// Its content.
+        #[serde(with = "base64_bytes")]
+        content: Vec<u8>,
+        /// It was sent as binary, not as text.
+        binary: bool,
+    },
+    /// A connection is closed.
+    Closed {
+        /// Whose.
+        client: usize,
+        /// A phrase about it, such as `with code 1000`.
+        how: String,
+    },
+}
+
+/// What became of an attempt to talk over WebSocket.
+#[derive(Clone, Debug)]
+pub enum WebSocketAnswer {
+    /// The handshake was answered with something else than 101.
+    Refused(HttpResponse),
+    /// All connections were opened.
+    Talked {
+        /// What happened, in the order in which it did, and when after the beginning.
+        events: Vec<(Duration, WebSocketEvent)>,
+        /// Why nothing more was read.
+        end: TcpEnd,
+    },
 }
 
 /// Why a network question of a probe got no answer: a finding about the student's service,

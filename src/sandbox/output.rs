@@ -67,6 +67,8 @@ pub(super) struct Progress {
 struct Kept {
     stdout: Text,
     stderr: Text,
+    /// Where the output of the last start begins in both.
+    begin: (usize, usize),
     /// Bytes seen, kept or not.
     seen: u64,
     truncated: bool,
@@ -99,6 +101,10 @@ impl Recorder {
         &self,
         mut output: impl Stream<Item = Result<LogOutput, EngineError>> + Unpin,
     ) {
+        {
+            let mut kept = self.kept();
+            kept.begin = (kept.stdout.whole.len(), kept.stderr.whole.len());
+        }
         self.progress.send_modify(|progress| progress.ended = false);
         while let Some(Ok(part)) = output.next().await {
             let stderr = matches!(part, LogOutput::StdErr { .. });
@@ -137,6 +143,16 @@ impl Recorder {
         Output {
             stdout: kept.stdout.whole.clone(),
             stderr: kept.stderr.whole.clone(),
+            truncated: kept.truncated,
+        }
+    }
+
+    /// What was printed since the container was last started.
+    pub(super) fn since_start(&self) -> Output {
+        let kept = self.kept();
+        Output {
+            stdout: kept.stdout.whole[kept.begin.0..].to_owned(),
+            stderr: kept.stderr.whole[kept.begin.1..].to_owned(),
             truncated: kept.truncated,
         }
     }

@@ -5,11 +5,12 @@
 //! whose id nobody has learned. What is made after the ledger was closed is removed at once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::errors::Error as EngineError;
-use bollard::models::{ContainerCreateBody, NetworkCreateRequest};
-use bollard::query_parameters::RemoveContainerOptionsBuilder;
+use bollard::models::{ContainerCreateBody, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 
@@ -32,12 +33,13 @@ pub struct Sandbox {
 }
 
 impl Engine {
-    /// Opens a sandbox for one grading. `grading` goes into the labels of all it makes.
+    /// Opens a sandbox for one grading. `grading` goes into the labels of all it makes; of `limits`
+    /// holds what the settings allow.
     #[must_use]
     pub fn sandbox(&self, grading: &str, limits: Limits) -> Sandbox {
         Sandbox {
             engine: Arc::clone(&self.inner),
-            limits,
+            limits: limits.capped(&self.inner.settings),
             pins: Mutex::default(),
             first_build: Mutex::default(),
             ledger: Ledger::new(&self.inner, Some(grading)),
@@ -46,6 +48,18 @@ impl Engine {
 }
 
 impl Sandbox {
+    /// The bounds that hold: those asked for, within what the settings allow.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What the engine's machine executes, in the words of image platforms: `linux/amd64`.
+    #[must_use]
+    pub fn platform(&self) -> &str {
+        &self.engine.facts.platform
+    }
+
     /// Removes all the sandbox made. Not on the student's clock: call it after the verdict is stored.
     pub async fn clean(self) {
         self.ledger.clean().await;
@@ -61,7 +75,7 @@ impl Drop for Sandbox {
 /// The role of a container that measures another's volumes.
 pub(super) const SURVEYOR: &str = "surveyor";
 
-/// A container or network of ours in the engine.
+/// A container, network or volume of ours in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Thing {
     /// A container that reads another's volumes. Goes first: a volume in use stays behind.
@@ -69,6 +83,8 @@ pub(super) enum Thing {
     /// With its anonymous volumes.
     Container(String),
     Network(String),
+    /// By its name. Goes after the containers that have it.
+    Volume(String),
 }
 
 impl Thing {
@@ -90,12 +106,22 @@ impl Thing {
                 let action = "remove a network";
                 (action, engine.answer(action, SLOW_CALL, engine.docker.remove_network(id)).await?)
             }
+            Self::Volume(name) => {
+                let options = RemoveVolumeOptionsBuilder::default().force(true).build();
+                let action = "remove a volume";
+                let removal = engine.docker.remove_volume(name, Some(options));
+                (action, engine.answer(action, SLOW_CALL, removal).await?)
+            }
         };
         match removed {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             // Someone else is removing this container right now.
-            Err(error) if status(&error) == Some(409) && !matches!(self, Self::Network(_)) => Ok(()),
+            Err(error)
+                if status(&error) == Some(409) && matches!(self, Self::Container(_) | Self::Surveyor(_)) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(engine.error(action, &error)),
         }
     }
@@ -106,8 +132,13 @@ pub(super) struct Ledger {
     pub(super) engine: Arc<EngineInner>,
     grading: Option<String>,
     books: Mutex<Books>,
-    /// Bytes written by each container, for the bound over all of them; see `container.rs`.
+    /// Bytes written by each container and to each volume, for the bound over all of them; see
+    /// `disk.rs`.
     pub(super) disk: Mutex<HashMap<String, u64>>,
+    /// Whether the memory of its services is measured; see `memory.rs`.
+    pub(super) measured: AtomicBool,
+    /// The most memory that any of them had, in bytes; 0 where none was measured.
+    pub(super) peak_memory: AtomicU64,
 }
 
 #[derive(Default)]
@@ -123,6 +154,8 @@ impl Ledger {
             grading: grading.map(str::to_owned),
             books: Mutex::default(),
             disk: Mutex::default(),
+            measured: AtomicBool::new(false),
+            peak_memory: AtomicU64::new(0),
         })
     }
 
@@ -138,6 +171,10 @@ impl Ledger {
         body: ContainerCreateBody,
     ) -> Result<Result<String, EngineError>, Error> {
         let body = ContainerCreateBody { labels: Some(self.labels(role)), ..body };
+        // One that is named and gone is made once more by the engine, without a label by which it could be swept.
+        let mounts = body.host_config.iter().flat_map(|host| host.mounts.iter().flatten());
+        let volumes: Vec<Thing> =
+            mounts.filter_map(|mount| mount.source.clone()).map(Thing::Volume).collect();
         let engine = Arc::clone(&self.engine);
         let making = async move {
             let options = None::<bollard::query_parameters::CreateContainerOptions>;
@@ -145,7 +182,7 @@ impl Ledger {
             let created = engine.answer("create a container", SLOW_CALL, creation).await?;
             Ok(created.map(|created| created.id))
         };
-        self.make(Thing::container(role), making.boxed()).await
+        self.make(Thing::container(role), volumes, making.boxed()).await
     }
 
     /// Makes a network.
@@ -160,20 +197,37 @@ impl Ledger {
             let created = engine.answer("create a network", SLOW_CALL, creation).await?;
             Ok(created.map(|created| created.id))
         };
-        let made = self.make(Thing::Network, making.boxed()).await?;
+        let made = self.make(Thing::Network, Vec::new(), making.boxed()).await?;
         made.map_err(|error| self.engine.error("create a network", &error))
+    }
+
+    /// Makes a volume; says its name.
+    pub(super) async fn create_volume(
+        self: &Arc<Self>,
+        request: VolumeCreateRequest,
+    ) -> Result<String, Error> {
+        let request = VolumeCreateRequest { labels: Some(self.labels("volume")), ..request };
+        let engine = Arc::clone(&self.engine);
+        let making = async move {
+            let creation = engine.docker.create_volume(request);
+            let created = engine.answer("create a volume", SLOW_CALL, creation).await?;
+            Ok(created.map(|created| created.name))
+        };
+        let made = self.make(Thing::Volume, Vec::new(), making.boxed()).await?;
+        made.map_err(|error| self.engine.error("create a volume", &error))
     }
 
     async fn make(
         self: &Arc<Self>,
         kind: fn(String) -> Thing,
+        with: Vec<Thing>,
         making: BoxFuture<'static, Result<Result<String, EngineError>, Error>>,
     ) -> Result<Result<String, EngineError>, Error> {
         let ledger = Arc::clone(self);
         let task = self.engine.tasks.spawn(async move {
             let made = making.await;
             if let Ok(Ok(id)) = &made {
-                ledger.enter(kind(id.clone())).await;
+                ledger.enter_with(kind(id.clone()), with).await;
             }
             made
         });
@@ -184,6 +238,11 @@ impl Ledger {
 
     /// Takes over something made elsewhere (a warm pod).
     pub(super) async fn enter(&self, thing: Thing) {
+        self.enter_with(thing, Vec::new()).await;
+    }
+
+    /// As [`Self::enter`]; `with` are things of the ledger that may have come back with it, where it is too late.
+    async fn enter_with(&self, thing: Thing, with: Vec<Thing>) {
         let late = {
             let mut books = self.books();
             if !books.closed {
@@ -192,7 +251,8 @@ impl Ledger {
             books.closed
         };
         if late {
-            self.engine.discard(vec![thing]).await;
+            let all = std::iter::once(thing).chain(with).collect();
+            self.engine.discard(all).await;
         }
     }
 
@@ -228,6 +288,11 @@ impl Ledger {
         }
     }
 
+    /// Whether everything was removed, or is about to be.
+    pub(super) fn is_closed(&self) -> bool {
+        self.books().closed
+    }
+
     fn close(&self) -> Vec<Thing> {
         let mut books = self.books();
         books.closed = true;
@@ -240,14 +305,14 @@ impl Ledger {
 }
 
 impl EngineInner {
-    /// Removes things of ours, containers before networks. What cannot be removed now is tried again
+    /// Removes things of ours, containers before networks and volumes. What cannot be removed now is tried again
     /// with every sweep.
     pub(super) async fn discard(&self, things: Vec<Thing>) {
         let (surveyors, rest): (Vec<_>, Vec<_>) =
             things.into_iter().partition(|thing| matches!(thing, Thing::Surveyor(_)));
-        let (containers, networks): (Vec<_>, Vec<_>) =
+        let (containers, ground): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|thing| matches!(thing, Thing::Container(_)));
-        for batch in [surveyors, containers, networks] {
+        for batch in [surveyors, containers, ground] {
             let removed = join_all(batch.into_iter().map(|thing| async {
                 let result = thing.remove(self).await;
                 (thing, result)

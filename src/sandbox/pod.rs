@@ -6,7 +6,8 @@
 //! out, over the container's attached stdin and stdout.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,14 +17,16 @@ use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, Network
 use bollard::query_parameters::AttachContainerOptionsBuilder;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::engine::{CALL, EngineInner, SLOW_CALL};
 use super::error::{Error, status};
+use super::ground::{self, Addresses, Networks};
 use super::limits;
 use super::owned::{Ledger, Thing};
 use super::probe_image::{EXECUTABLE, Recipe};
 use super::protocol::{Answer, Ask, Reply, Request};
+use super::spec::ServiceSpec;
 
 /// The longest line that is taken from a probe. Its answers have caps of their own far below.
 const LINE_BYTES: usize = 64 << 20;
@@ -33,53 +36,80 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A pod that runs, and the conversation with its probe.
 pub(super) struct Pod {
     pub(super) container: String,
-    pub(super) address: IpAddr,
+    pub(super) addresses: Addresses,
     pub(super) probe: Arc<Probe>,
 }
 
-/// The network and the names of a pod.
+/// The networks and the names of a pod.
 pub(super) struct Place<'a> {
-    /// The network's name.
-    pub(super) network: &'a str,
-    /// Host name and alias; a prober beside the services has none.
+    pub(super) networks: &'a Networks,
+    /// Alias; a prober beside the services has none.
     pub(super) service: Option<&'a str>,
+    /// Host name, and alias too.
+    pub(super) host_name: Option<&'a str>,
+    /// What else its service says of names.
+    pub(super) spec: Option<&'a ServiceSpec>,
 }
 
 impl Pod {
-    /// Makes and starts a pod and learns its address.
+    /// Makes and starts a pod and learns its addresses.
     pub(super) async fn start(ledger: &Arc<Ledger>, place: &Place<'_>) -> Result<Self, Error> {
-        let endpoint = EndpointSettings {
-            aliases: place.service.map(|service| vec![service.to_owned()]),
-            ..EndpointSettings::default()
+        let engine = &ledger.engine;
+        let endpoint = match (place.service, place.host_name) {
+            (Some(service), host_name) => ground::endpoint(service, host_name.unwrap_or(service), place.spec),
+            (None, _) => EndpointSettings::default(),
         };
+        let first = place.networks.values().next().cloned().unwrap_or_else(|| "none".into());
         let body = ContainerCreateBody {
-            hostname: place.service.map(str::to_owned),
+            hostname: place
+                .spec
+                .and_then(|spec| spec.hostname.as_deref())
+                .or(place.host_name)
+                .map(str::to_owned),
             user: Some("65532:65532".into()),
-            host_config: Some(HostConfig { network_mode: Some(place.network.to_owned()), ..limits::ours() }),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(HashMap::from([(place.network.to_owned(), endpoint)])),
+            domainname: place.spec.and_then(|spec| spec.domainname.clone()),
+            host_config: Some(ground::names(
+                HostConfig { network_mode: Some(first.clone()), ..limits::ours() },
+                place.spec,
+            )),
+            // Without a network there is nobody to be known to.
+            networking_config: (!place.networks.is_empty()).then(|| NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(first, endpoint.clone())])),
             }),
             ..ContainerCreateBody::default()
         };
-        let (container, probe) = start_probe(ledger, "pod", body).await?;
-        let address = address(&ledger.engine, &container, place.network).await?;
-        Ok(Self { container, address, probe })
+        let container = create_probe(ledger, "pod", body).await?;
+        ground::connect(engine, &container, place.networks.values().skip(1), &endpoint).await?;
+        let probe = launch_probe(ledger, "pod", &container).await?;
+        let addresses = addresses(engine, &container, place.networks).await?;
+        Ok(Self { container, addresses, probe })
+    }
+
+    /// Its address on the first of its networks.
+    pub(super) fn address(&self) -> IpAddr {
+        self.addresses.values().next().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 }
 
-/// The address of a container on a network.
-pub(super) async fn address(engine: &EngineInner, container: &str, network: &str) -> Result<IpAddr, Error> {
+/// The addresses of a container on networks.
+pub(super) async fn addresses(
+    engine: &EngineInner,
+    container: &str,
+    networks: &Networks,
+) -> Result<Addresses, Error> {
     let action = "tell a container's address";
     let inspection = engine.docker.inspect_container(container, None);
     let found = engine.call(action, inspection).await?;
-    found
-        .network_settings
-        .and_then(|settings| settings.networks?.remove(network))
-        .and_then(|endpoint| endpoint.ip_address?.parse().ok())
-        .ok_or_else(|| Error::Engine {
+    let mut endpoints = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = |(name, network): (&String, &String)| {
+        let address = endpoints.remove(network).and_then(|endpoint| endpoint.ip_address?.parse().ok());
+        let address = address.ok_or_else(|| Error::Engine {
             action: action.into(),
             cause: format!("container {container} has no address on network {network}"),
-        })
+        })?;
+        Ok((name.clone(), address))
+    };
+    networks.iter().map(address).collect()
 }
 
 /// Makes and starts a container that runs the probe, as `body` says, and begins the conversation.
@@ -156,10 +186,14 @@ pub(super) struct Probe {
 }
 
 /// Who waits for which answer; `None` once the conversation is over.
-struct Waiting(Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>);
+struct Waiting(Mutex<Option<Waiters>>);
+
+/// By the question's id. What a probe sends without being asked to is dropped, and what it is asked
+/// for has caps of its own, so nothing piles up here.
+type Waiters = HashMap<u64, mpsc::UnboundedSender<Answer>>;
 
 impl Waiting {
-    fn with<T>(&self, work: impl FnOnce(&mut Option<HashMap<u64, oneshot::Sender<Reply>>>) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Option<Waiters>) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -220,33 +254,81 @@ impl Probe {
     /// Asks the probe. It answers within `within`; if even the answer to that does not come, the
     /// probe is [`Gone`], as when its container was stopped.
     pub(super) async fn try_ask(&self, ask: Ask, within: Duration) -> Result<Reply, Gone> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let mut line = serde_json::to_vec(&Request { id, ask, within_ms }).map_err(|_| Gone)?;
-        line.push(b'\n');
-        let (answer, answered) = oneshot::channel();
-        let known = self.waiting.with(|waiting| waiting.as_mut().map(|waiting| waiting.insert(id, answer)));
-        if known.is_none() || self.requests.send(line).is_err() {
-            return Err(Gone);
-        }
-        let mut cancel = CancelOnDrop { probe: self, id, armed: true };
-        let reply = tokio::time::timeout(within.saturating_add(GRACE), answered).await;
-        cancel.armed = !matches!(reply, Ok(Ok(_)));
-        reply.map_err(|_| Gone)?.map_err(|_| Gone)
+        let mut asked = self.begin(ask, within)?;
+        tokio::time::timeout(within.saturating_add(GRACE), asked.next())
+            .await
+            .map_err(|_| Gone)?
+            .map(|a| a.reply)
     }
 
     /// As [`Self::try_ask`], where a probe that is gone is a trouble of ours.
     pub(super) async fn ask(&self, ask: Ask, within: Duration) -> Result<Reply, Error> {
-        match self.try_ask(ask, within).await {
-            Ok(Reply::Unable(cause)) => {
-                Err(Error::Engine { action: "do what a probe was asked".into(), cause })
+        able(self.try_ask(ask, within).await)
+    }
+
+    /// Asks what is answered in parts, and hands each of them to `part` until that has enough. Says
+    /// the last answer; `None` where `part` did not wait for it.
+    pub(super) async fn ask_for_parts(
+        &self,
+        ask: Ask,
+        within: Duration,
+        mut part: impl FnMut(Reply) -> ControlFlow<()>,
+    ) -> Result<Option<Reply>, Error> {
+        let answers = async {
+            let mut asked = self.begin(ask, within)?;
+            loop {
+                let Answer { reply, more, .. } = asked.next().await?;
+                if !more {
+                    return Ok(Some(reply));
+                }
+                if part(reply).is_break() {
+                    return Ok(None);
+                }
             }
-            Ok(reply) => Ok(reply),
-            Err(Gone) => Err(Error::Engine {
-                action: "keep a pod running".into(),
-                cause: "the probe in it does not answer any more".into(),
-            }),
+        };
+        match tokio::time::timeout(within.saturating_add(GRACE), answers).await.unwrap_or(Err(Gone)) {
+            Ok(None) => Ok(None),
+            Ok(Some(reply)) => able(Ok(reply)).map(Some),
+            Err(Gone) => able(Err(Gone)).map(Some),
         }
+    }
+
+    fn begin(&self, ask: Ask, within: Duration) -> Result<Asked<'_>, Gone> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let mut line = serde_json::to_vec(&Request { id, ask, within_ms }).map_err(|_| Gone)?;
+        line.push(b'\n');
+        let (answer, answers) = mpsc::unbounded_channel();
+        let known = self.waiting.with(|waiting| waiting.as_mut().map(|waiting| waiting.insert(id, answer)));
+        if known.is_none() || self.requests.send(line).is_err() {
+            return Err(Gone);
+        }
+        Ok(Asked { answers, cancel: CancelOnDrop { probe: self, id, armed: true } })
+    }
+}
+
+fn able(reply: Result<Reply, Gone>) -> Result<Reply, Error> {
+    match reply {
+        Ok(Reply::Unable(cause)) => Err(Error::Engine { action: "do what a probe was asked".into(), cause }),
+        Ok(reply) => Ok(reply),
+        Err(Gone) => Err(Error::Engine {
+            action: "keep a pod running".into(),
+            cause: "the probe in it does not answer any more".into(),
+        }),
+    }
+}
+
+/// A question that was asked.
+struct Asked<'a> {
+    answers: mpsc::UnboundedReceiver<Answer>,
+    cancel: CancelOnDrop<'a>,
+}
+
+impl Asked<'_> {
+    async fn next(&mut self) -> Result<Answer, Gone> {
+        let answer = self.answers.recv().await.ok_or(Gone)?;
+        self.cancel.armed = answer.more;
+        Ok(answer)
     }
 }
 
@@ -278,10 +360,14 @@ fn take_lines(line: &mut Vec<u8>, mut part: &[u8], waiting: &Waiting) -> bool {
     while let Some(end) = part.iter().position(|byte| *byte == b'\n') {
         line.extend_from_slice(&part[..end]);
         part = &part[end + 1..];
-        let Ok(Answer { id, reply }) = serde_json::from_slice(line) else { return false };
-        if let Some(waiter) = waiting.with(|waiting| waiting.as_mut()?.remove(&id)) {
+        let Ok(answer) = serde_json::from_slice::<Answer>(line) else { return false };
+        let waiter = waiting.with(|waiting| {
+            let waiting = waiting.as_mut()?;
+            if answer.more { waiting.get(&answer.id).cloned() } else { waiting.remove(&answer.id) }
+        });
+        if let Some(waiter) = waiter {
             // One who went away meanwhile does not want it.
-            let _ = waiter.send(reply);
+            let _ = waiter.send(answer);
         }
         line.clear();
     }
@@ -292,7 +378,7 @@ fn take_lines(line: &mut Vec<u8>, mut part: &[u8], waiting: &Waiting) -> bool {
 impl EngineInner {
     /// The runtime of our own containers. Pods must have that of the containers which join them.
     pub(super) fn own_runtime(&self) -> &str {
-        if super::stack::shares_namespaces(&self.settings.runtime) { &self.settings.runtime } else { "runc" }
+        if ground::shares_namespaces(&self.settings.runtime) { &self.settings.runtime } else { "runc" }
     }
 }
 

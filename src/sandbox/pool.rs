@@ -8,13 +8,16 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::sync::Notify;
 
 use super::engine::EngineInner;
 use super::error::Error;
+use super::ground::{Ground, Grounds};
 use super::owned::Ledger;
+use super::pod::Probe;
 use super::protocol::{Ask, Reply};
-use super::stack::{self, Ground, WARM_SERVICE};
+use super::spec::{MAIN_SERVICE, ServiceSpec, StackSpec};
 
 /// The pods that wait.
 #[derive(Default)]
@@ -25,7 +28,7 @@ pub(super) struct Pool {
 
 struct Warm {
     ledger: Arc<Ledger>,
-    ground: Ground,
+    grounds: Grounds,
 }
 
 /// How long a pod that waits may take to say that it lives.
@@ -40,14 +43,16 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Takes a pod that lives and gives it to `ledger`.
-    pub(super) async fn take(&self, ledger: &Ledger) -> Option<Ground> {
+    pub(super) async fn take(&self, ledger: &Ledger) -> Option<Grounds> {
         loop {
             let warm = self.warm().pop_front()?;
             self.taken.notify_one();
             // A word from the probe itself: the news of an engine's restart may be on its way still.
-            if matches!(warm.ground.probe().try_ask(Ask::Ping, PATIENCE).await, Ok(Reply::Pong)) {
+            if let Some(probe) = warm.probe()
+                && matches!(probe.try_ask(Ask::Ping, PATIENCE).await, Ok(Reply::Pong))
+            {
                 warm.ledger.hand_over(ledger).await;
-                return Some(warm.ground);
+                return Some(warm.grounds);
             }
             warm.ledger.clean_in_background();
         }
@@ -65,7 +70,7 @@ impl Pool {
 
     fn throw_away_dead(&self) {
         self.warm().retain(|warm| {
-            let lives = warm.ground.probe().lives();
+            let lives = warm.probe().is_some_and(Probe::lives);
             if !lives {
                 warm.ledger.clean_in_background();
             }
@@ -109,13 +114,18 @@ pub(super) async fn keep_filled(engine: Weak<EngineInner>) {
     }
 }
 
+impl Warm {
+    fn probe(&self) -> Option<&Probe> {
+        self.grounds.services.get(MAIN_SERVICE)?.first().map(Ground::probe)
+    }
+}
+
 async fn add_one(engine: &Arc<EngineInner>) -> Result<(), Error> {
     let ledger = Ledger::new(engine, None);
-    match stack::grounds(&ledger, std::iter::once(&WARM_SERVICE.to_owned())).await {
-        Ok(mut grounds) => {
-            if let Some(ground) = grounds.swap_remove(WARM_SERVICE) {
-                engine.pool.warm().push_back(Warm { ledger, ground });
-            }
+    let services = IndexMap::from([(MAIN_SERVICE.to_owned(), ServiceSpec::default())]);
+    match Grounds::make(&ledger, &StackSpec { services, ..StackSpec::default() }).await {
+        Ok(grounds) => {
+            engine.pool.warm().push_back(Warm { ledger, grounds });
             Ok(())
         }
         Err(error) => {

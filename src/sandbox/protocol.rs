@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::network::{HttpRequest, Listener, Silence};
+use super::network::{HttpRequest, Listener, Silence, TcpEnd, TcpExchange, WebSocketEvent, WebSocketTalk};
 use super::processes::Process;
 
 /// What `drydock probe --objects` prints: all files the executable needs to run in an empty root.
@@ -37,6 +37,11 @@ pub enum Ask {
     Ping,
     /// An HTTP request to an address. `host` is the header to send where the request has none.
     Http { address: IpAddr, host: String, request: HttpRequest },
+    /// Send bytes over a TCP connection and hand back what comes, piece by piece.
+    Exchange { address: IpAddr, exchange: TcpExchange },
+    /// Open WebSocket connections and hand back what happens on them, event by event. `host` is as in
+    /// `Http`.
+    WebSocket { address: IpAddr, host: String, talk: WebSocketTalk },
     /// Open a TCP connection and close it.
     Connect { address: SocketAddr },
     /// All listening sockets of the namespace.
@@ -63,6 +68,9 @@ pub enum Ask {
 pub struct Answer {
     pub id: u64,
     pub reply: Reply,
+    /// This is a part of the answer; others follow.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// The probe's answer.
@@ -78,6 +86,12 @@ pub enum Reply {
         truncated: bool,
         micros: u64,
     },
+    /// A part of what came over a connection.
+    Piece(#[serde(with = "base64_bytes")] Vec<u8>),
+    /// Something happened on a WebSocket connection.
+    WebSocket(WebSocketEvent),
+    /// Nothing more is read from a connection.
+    Ended(TcpEnd),
     /// A connection was taken, or a port listens.
     Connected {
         micros: u64,

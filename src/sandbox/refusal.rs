@@ -93,6 +93,21 @@ pub(super) fn sentence(words: &str) -> Option<String> {
              (chmod +x) or let an interpreter run it."
         ));
     }
+    if lower.contains("error mounting")
+        && (lower.contains("cannot be mounted because") || lower.contains("not a directory"))
+    {
+        let place = between(words, "to rootfs at \"", "\"").unwrap_or("that place");
+        return Some(format!(
+            "No volume can be mounted at {place}: it belongs to the kernel, or is not a folder; choose another folder \
+             for it (VOLUME)."
+        ));
+    }
+    if lower.contains("stat /dev/null: no such file or directory") {
+        return Some(
+            "The container has no /dev/null: a volume is mounted over /dev; choose another folder for it (VOLUME)."
+                .to_owned(),
+        );
+    }
     if lower.contains("argument list too long") {
         return Some("The command with its arguments and environment is too long for Linux.".to_owned());
     }
@@ -134,6 +149,11 @@ mod tests {
                 r#"chdir to cwd ("/root") set in config.json failed: permission denied: unknown"#,
                 "may not enter the working directory \"/root\"",
             ),
+            (
+                r#"error during container init: error mounting "/v/_data" to rootfs at "/proc": "/o/proc" cannot be mounted because it is not of type proc: unknown"#,
+                "No volume can be mounted at /proc:",
+            ),
+            ("unable to setup user: stat /dev/null: no such file or directory: unknown", "mounted over /dev"),
             ("unable to find user nobody2: no matching entries in passwd file", "The user \"nobody2\""),
         ] {
             let sentence = sentence(&format!("{frame}{words}")).unwrap_or_default();

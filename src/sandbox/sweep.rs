@@ -8,13 +8,13 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
+    ListVolumesOptionsBuilder,
 };
 use futures::future::join_all;
 
-use super::build_cache::remove_unnamed;
+use super::build_cache::{remove_unnamed, with_unheard};
 use super::engine::{Engine, EngineInner, SLOW_CALL};
-use super::error::{Error, status};
+use super::error::Error;
 use super::labels::{OWNER, ROLE};
 use super::owned::{SURVEYOR, Thing};
 use super::owner::Status;
@@ -138,20 +138,13 @@ impl EngineInner {
         let (removed, whole) = self.remove_all(networks.collect()).await;
         swept.networks += removed;
         all &= whole;
-        for volume in &theirs.volumes {
-            let options = RemoveVolumeOptionsBuilder::default().force(true).build();
-            let removal = self.docker.remove_volume(volume, Some(options));
-            match self.answer("remove a volume", SLOW_CALL, removal).await? {
-                Ok(()) => swept.volumes += 1,
-                Err(error) if status(&error) == Some(404) => {}
-                Err(error) => {
-                    tracing::warn!(volume, %error, "sweep.not_removed");
-                    all = false;
-                }
-            }
-        }
+        let volumes = theirs.volumes.iter().map(|name| Thing::Volume(name.clone()));
+        let (removed, whole) = self.remove_all(volumes.collect()).await;
+        swept.volumes += removed;
+        all &= whole;
         let mut images = theirs.images.clone();
         images.extend(self.owner.journalled_images(owner).map_err(|error| unreadable(&error))?);
+        let images = with_unheard(self, images).await?;
         let removal = remove_unnamed(self, owner, &images).await;
         swept.images += removal.removed;
         Ok(all && removal.left.is_empty())

@@ -63,9 +63,10 @@ pub(super) fn fetched(
             }
             "RUN" => {
                 for mount in flags.filter_map(|flag| flag.strip_prefix("--mount=")) {
-                    sources.extend(
-                        mount.split(',').filter_map(|field| field.strip_prefix("from=")).map(str::to_owned),
-                    );
+                    // BuildKit reads the keys of a mount in small letters (`ParseMount`).
+                    let fields = mount.split(',').filter_map(|field| field.split_once('='));
+                    let from = fields.filter(|(key, _)| key.trim().eq_ignore_ascii_case("from"));
+                    sources.extend(from.map(|(_, image)| image.to_owned()));
                 }
             }
             _ => {}

@@ -128,7 +128,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// An `ONBUILD` trigger fires in a later stage of the same file: what it would do counts.
-pub(super) fn without_onbuild(instruction: &Instruction) -> Instruction {
+pub(in crate::sandbox) fn without_onbuild(instruction: &Instruction) -> Instruction {
     let mut inner = instruction.clone();
     while inner.keyword == "ONBUILD" {
         let rest = inner.rest.clone();

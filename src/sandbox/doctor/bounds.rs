@@ -45,8 +45,8 @@ pub(super) async fn memory_of_builder(engine: &EngineInner, builder: Builder) ->
             "Builds cannot be bounded here: run Drydock's engine in a virtual machine of its own."
         }
         Builder::BuildKit => {
-            "BuildKit ignores limits of single builds; with sandbox.builder = \"auto\" it is only used where it is bounded. \
-             To bound all its steps together, start the engine with --cgroup-parent and a memory limit on that group."
+            "BuildKit ignores limits of single builds; with sandbox.builder = \"auto\" it is only used where it is bounded, \
+             and exercises with build.secrets cannot be graded elsewhere. To bound all its steps together, start the engine with --cgroup-parent and a memory limit on that group."
         }
     };
     Point::new(id, title, grade, observed, advice)

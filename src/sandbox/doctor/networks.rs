@@ -10,11 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Grade, Point, is_local};
 use crate::sandbox::engine::EngineInner;
 use crate::sandbox::error::Error;
+use crate::sandbox::ground::{self, Networks};
+use crate::sandbox::limits;
 use crate::sandbox::network::Silence;
 use crate::sandbox::owned::Ledger;
 use crate::sandbox::pod::{Place, Pod, Probe, start_probe};
 use crate::sandbox::protocol::{Ask, Reply};
-use crate::sandbox::{limits, stack};
+use crate::sandbox::spec::DEFAULT_NETWORK;
 
 /// How long a connection attempt may take before it counts as blocked.
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -31,10 +33,8 @@ pub(super) async fn all(engine: &Arc<EngineInner>) -> Vec<Point> {
 }
 
 async fn measure(engine: &Arc<EngineInner>, ledger: &Arc<Ledger>) -> Result<Vec<Point>, Error> {
-    let first = stack::create_network(ledger).await?;
-    let second = stack::create_network(ledger).await?;
-    let pod = Pod::start(ledger, &Place { network: &first, service: Some("first") }).await?;
-    let neighbour = Pod::start(ledger, &Place { network: &second, service: Some("second") }).await?;
+    let pod = alone(ledger, "first").await?;
+    let neighbour = alone(ledger, "second").await?;
     let mut points = Vec::new();
     // We listen on every address of this machine; whoever gets through to it, got through to the host.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok();
@@ -58,7 +58,7 @@ async fn measure(engine: &Arc<EngineInner>, ledger: &Arc<Ledger>) -> Result<Vec<
         ));
     }
     // Nothing listens there: a refusal shows that the packets arrived, just as an answer would.
-    let across = reached(&pod.probe, &[SocketAddr::new(neighbour.address, 9)]).await?;
+    let across = reached(&pod.probe, &[SocketAddr::new(neighbour.address(), 9)]).await?;
     points.push(Point::new(
         "network-stacks",
         "Stacks cannot reach each other",
@@ -78,6 +78,14 @@ async fn measure(engine: &Arc<EngineInner>, ledger: &Arc<Ledger>) -> Result<Vec<
     Ok(points)
 }
 
+/// A pod on a network of its own.
+async fn alone(ledger: &Arc<Ledger>, name: &str) -> Result<Pod, Error> {
+    let network = ground::create_network(ledger).await?;
+    let networks = Networks::from([(DEFAULT_NETWORK.to_owned(), network)]);
+    Pod::start(ledger, &Place { networks: &networks, service: Some(name), host_name: Some(name), spec: None })
+        .await
+}
+
 /// Those of `targets` that a probe gets through to: by a connection or by a refusal.
 async fn reached(probe: &Probe, targets: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> {
     let attempts = targets.iter().map(|address| async move {
@@ -91,7 +99,7 @@ async fn reached(probe: &Probe, targets: &[SocketAddr]) -> Result<Vec<SocketAddr
 
 async fn host_from_stack(pod: &Pod, port: u16) -> Result<Point, Error> {
     let mut targets = own_addresses();
-    if let IpAddr::V4(address) = pod.address {
+    if let IpAddr::V4(address) = pod.address() {
         // Where the bridge's own address would be: the first one of its network.
         let [a, b, c, _] = address.octets();
         targets.extend([Ipv4Addr::new(a, b, 0, 1), Ipv4Addr::new(a, b, c, 1)]);

@@ -2,13 +2,15 @@
 
 use std::io::{self, Read};
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::future::{BoxFuture, Shared, join_all};
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::super::engine::SLOW_CALL;
+use super::super::engine::{EngineInner, SLOW_CALL};
 use super::super::error::{Error, status};
 use super::Image;
 
@@ -69,39 +71,103 @@ impl Image {
     /// never as a whole. `work` may stop reading at any time. `None` where the image has no layer at all:
     /// the engine does not save such.
     ///
+    /// Who asks before the first piece has come reads the same stream along: it goes as fast as the
+    /// slowest of them, and on when one gives up.
+    ///
     /// # Errors
     /// When the engine fails to save it; what `work` made of the beginning is dropped then.
     pub async fn saved<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
     ) -> Result<Option<T>, Error> {
-        let engine = &self.inner.ledger.engine;
-        let action = "save an image";
         let (sender, receiver) = mpsc::channel(WAITING);
-        let reading = tokio::task::spawn_blocking(move || work(&mut Pipe { receiver, piece: Bytes::new() }));
-        {
-            let mut stream = pin!(engine.docker.export_image(&self.inner.config.id));
-            loop {
-                let next = tokio::time::timeout(SLOW_CALL, stream.next()).await;
-                let Ok(next) = next else {
-                    engine.ping().await?;
-                    return Err(Error::TimedOut { action: action.into(), seconds: SLOW_CALL.as_secs() });
-                };
-                match next {
-                    Some(Ok(piece)) => {
-                        if sender.send(piece).await.is_err() {
-                            break;
-                        }
-                    }
-                    Some(Err(error)) if error.to_string().contains("empty export") => return Ok(None),
-                    Some(Err(error)) => return Err(engine.error(action, &error)),
-                    None => break,
+        // With this one the reader's stream ends, also when the caller loses patience.
+        let sender = Arc::new(sender);
+        let save = self.save(&sender);
+        let mut reading =
+            tokio::task::spawn_blocking(move || work(&mut Pipe { receiver, piece: Bytes::new() }));
+        let done = tokio::select! {
+            whole = save.whole.clone() => match whole? {
+                Whole::Empty => return Ok(None),
+                Whole::Sent => {
+                    drop(sender);
+                    reading.await
                 }
-            }
+            },
+            done = &mut reading => done,
+        };
+        done.map(Some).map_err(|error| Error::Engine { action: SAVE.into(), cause: error.to_string() })
+    }
+
+    /// The save that `reader` gets all of: the one that is about to begin, or a new one.
+    fn save(&self, reader: &Arc<Sender>) -> Arc<Save> {
+        let mut current = self.inner.save.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(save) = current.upgrade()
+            && let Some(readers) = save.readers.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        {
+            readers.push(Arc::downgrade(reader));
+            return Arc::clone(&save);
         }
-        drop(sender);
-        let done = reading.await;
-        done.map(Some).map_err(|error| Error::Engine { action: action.into(), cause: error.to_string() })
+        let readers = Readers::new(Mutex::new(Some(vec![Arc::downgrade(reader)])));
+        let stream = stream(self.inner.ledger.engine.clone(), self.inner.config.id.clone(), readers.clone());
+        let save = Arc::new(Save { readers, whole: stream.boxed().shared() });
+        *current = Arc::downgrade(&save);
+        save
+    }
+}
+
+/// What the engine is asked.
+const SAVE: &str = "save an image";
+
+/// The save that may still be joined; it is kept by who reads it, and ends with them.
+#[derive(Default)]
+pub(super) struct Current(Mutex<Weak<Save>>);
+
+/// The image on its way from the engine to all who read it.
+struct Save {
+    readers: Readers,
+    whole: Shared<BoxFuture<'static, Result<Whole, Error>>>,
+}
+
+/// Who gets the next piece; `None` once the first one has come.
+type Readers = Arc<Mutex<Option<Vec<Weak<Sender>>>>>;
+type Sender = mpsc::Sender<Bytes>;
+
+/// What came of a save.
+#[derive(Clone, Copy)]
+enum Whole {
+    /// All of it was sent, or nobody wanted more.
+    Sent,
+    /// The image has no layer.
+    Empty,
+}
+
+/// Sends the image to its readers, piece by piece; the next one when all have taken the last.
+async fn stream(engine: Arc<EngineInner>, image: String, readers: Readers) -> Result<Whole, Error> {
+    let mut stream = pin!(engine.docker.export_image(&image));
+    let mut joined = None;
+    loop {
+        let next = tokio::time::timeout(SLOW_CALL, stream.next()).await;
+        let close = || readers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let readers: &Vec<Weak<Sender>> = joined.get_or_insert_with(|| close().unwrap_or_default());
+        let Ok(next) = next else {
+            engine.ping().await?;
+            return Err(Error::TimedOut { action: SAVE.into(), seconds: SLOW_CALL.as_secs() });
+        };
+        let piece = match next {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) if error.to_string().contains("empty export") => return Ok(Whole::Empty),
+            Some(Err(error)) => return Err(engine.error(SAVE, &error)),
+            None => return Ok(Whole::Sent),
+        };
+        let readers = readers.iter().filter_map(Weak::upgrade);
+        let sent = join_all(readers.map(|reader| {
+            let piece = piece.clone();
+            async move { reader.send(piece).await }
+        }));
+        if sent.await.iter().all(Result::is_err) {
+            return Ok(Whole::Sent);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -35,19 +35,7 @@ pub(super) async fn ask(address: IpAddr, host: &str, request: HttpRequest) -> Re
         Err(cause) => return Reply::Unable(cause),
     };
     let head = async {
-        let stream = TcpStream::connect((address, port)).await.map_err(|error| silence(&error))?;
-        // Small requests and answers: do not wait for more to send.
-        let _ = stream.set_nodelay(true);
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_BYTES)
-            .max_headers(HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| garbled(&error))?;
-        let connection = Connection(tokio::spawn(async move {
-            // An error of the connection is seen by whoever reads the response.
-            let _ = connection.await;
-        }));
+        let (mut sender, connection) = open(address, port).await?;
         let response = sender.send_request(request).await.map_err(|error| garbled(&error))?;
         // The sender lives until the body is read: some servers end early when their client
         // half-closes.
@@ -60,8 +48,29 @@ pub(super) async fn ask(address: IpAddr, host: &str, request: HttpRequest) -> Re
     }
 }
 
+/// A connection on which requests can be made.
+pub(super) async fn open(
+    address: IpAddr,
+    port: u16,
+) -> Result<(http1::SendRequest<Full<Bytes>>, Connection), Silence> {
+    let stream = TcpStream::connect((address, port)).await.map_err(|error| silence(&error))?;
+    // Small requests and answers: do not wait for more to send.
+    let _ = stream.set_nodelay(true);
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| garbled(&error))?;
+    let moving = tokio::spawn(async move {
+        // An error of the connection is seen by whoever reads the response.
+        let _ = connection.with_upgrades().await;
+    });
+    Ok((sender, Connection(moving)))
+}
+
 /// The task that moves a connection's bytes; ended when nobody reads any more.
-struct Connection(tokio::task::JoinHandle<()>);
+pub(super) struct Connection(tokio::task::JoinHandle<()>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -69,7 +78,7 @@ impl Drop for Connection {
     }
 }
 
-fn build(host: &str, request: HttpRequest) -> Result<hyper::Request<Full<Bytes>>, String> {
+pub(super) fn build(host: &str, request: HttpRequest) -> Result<hyper::Request<Full<Bytes>>, String> {
     let host = request.host.unwrap_or_else(|| host.to_owned());
     let mut built = hyper::Request::builder()
         .method(request.method.as_str())
@@ -92,7 +101,12 @@ fn build(host: &str, request: HttpRequest) -> Result<hyper::Request<Full<Bytes>>
     Ok(built)
 }
 
-async fn read(response: hyper::Response<Incoming>, cap: u64, within: Duration, watch: Stopwatch) -> Reply {
+pub(super) async fn read(
+    response: hyper::Response<Incoming>,
+    cap: u64,
+    within: Duration,
+    watch: Stopwatch,
+) -> Reply {
     let (parts, mut incoming) = response.into_parts();
     let mut body = Vec::new();
     let cap = usize::try_from(cap).unwrap_or(usize::MAX);
@@ -114,16 +128,17 @@ async fn read(response: hyper::Response<Incoming>, cap: u64, within: Duration, w
         Ok(Err(silence)) => return Reply::Silent(silence),
         Err(_) => true,
     };
-    let headers = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
+    let headers = listed(&parts.headers);
     Reply::Http { status: parts.status.as_u16(), headers, body, truncated, micros: micros(watch.elapsed()) }
 }
 
+pub(super) fn listed(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
 /// hyper's errors in words for someone who looks at a server, not at hyper.
-fn garbled(error: &hyper::Error) -> Silence {
+pub(super) fn garbled(error: &hyper::Error) -> Silence {
     use std::error::Error as _;
     let words = if error.is_incomplete_message() {
         "it closed the connection before its response was complete".to_owned()

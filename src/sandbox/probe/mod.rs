@@ -11,6 +11,8 @@ mod http;
 mod objects;
 mod processes;
 mod sockets;
+mod tcp;
+mod websocket;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -92,15 +94,14 @@ async fn answer_all() -> std::io::Result<()> {
             }
             continue;
         }
-        let answers = answers.clone();
+        let pieces = Pieces { id, answers: answers.clone() };
         let done = Arc::clone(&running);
         // Registered while the lock is held, so that the task cannot end before it is known.
         let mut known = locked(&running);
         let task = tokio::spawn(async move {
-            let reply = within(Duration::from_millis(within_ms), ask).await;
+            let reply = within(Duration::from_millis(within_ms), ask, &pieces).await;
             locked(&done).remove(&id);
-            // The writer ends only when the caller is gone; then nobody waits for this.
-            let _ = answers.send(Answer { id, reply }).await;
+            pieces.answer(reply, false).await;
         });
         known.insert(id, task.abort_handle());
     }
@@ -113,14 +114,34 @@ fn locked(running: &Running) -> std::sync::MutexGuard<'_, HashMap<u64, AbortHand
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn within(deadline: Duration, ask: Ask) -> Reply {
-    tokio::time::timeout(deadline, reply(ask)).await.unwrap_or(Reply::Silent(Silence::TimedOut))
+/// The way back for the answers to one question.
+struct Pieces {
+    id: u64,
+    answers: mpsc::Sender<Answer>,
 }
 
-async fn reply(ask: Ask) -> Reply {
+impl Pieces {
+    /// A part of the answer.
+    async fn send(&self, part: Reply) {
+        self.answer(part, true).await;
+    }
+
+    async fn answer(&self, reply: Reply, more: bool) {
+        // The writer ends only when the caller is gone; then nobody waits for this.
+        let _ = self.answers.send(Answer { id: self.id, reply, more }).await;
+    }
+}
+
+async fn within(deadline: Duration, ask: Ask, pieces: &Pieces) -> Reply {
+    tokio::time::timeout(deadline, reply(ask, pieces)).await.unwrap_or(Reply::Silent(Silence::TimedOut))
+}
+
+async fn reply(ask: Ask, pieces: &Pieces) -> Reply {
     match ask {
         Ask::Ping => Reply::Pong,
         Ask::Http { address, host, request } => http::ask(address, &host, request).await,
+        Ask::Exchange { address, exchange } => tcp::exchange(address, exchange, pieces).await,
+        Ask::WebSocket { address, host, talk } => websocket::talk(address, &host, talk, pieces).await,
         Ask::Connect { address } => connect(address).await,
         Ask::Listeners => sockets::listeners().map_or_else(unable, Reply::Listeners),
         Ask::WaitForPort { port } => wait_for_port(port).await,
