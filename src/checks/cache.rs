@@ -12,7 +12,7 @@ use super::file::listing;
 use super::matcher::forms::{Forms, Scalar, deserialize_forms};
 use super::matcher::{Text, TextParts, Variables, fill, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::BuildError;
 use crate::submissions::Entry;
@@ -73,6 +73,19 @@ deserialize_forms!(Step);
 impl Check for Cache {
     const NAME: &'static str = "cache";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("cache.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where the file to change is missing"),
+            ("Last lines of the build log", "where the second build fails"),
+            ("Steps of the second build", "each instruction, and whether it came from the cache"),
+        ],
+        fails: &[
+            "an instruction is carried out again that should come from the cache, or the other way round",
+            "the Dockerfile has no such instruction",
+            "the file to change is missing, or the build fails after the change",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         // The build has the grading's own bound on its time; this is only beyond any that is allowed.
@@ -81,7 +94,7 @@ impl Check for Cache {
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.image(&mut mistakes);
+        around.built(&mut mistakes);
         if self.touch.is_empty()
             || self.touch.starts_with('/')
             || self.touch.split('/').any(|part| part == "..")

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::matcher::{listed, shown};
-use super::{Check, Detail, Fault, Finding, Question, Scene, Surroundings, answer};
+use super::{Check, Detail, Fault, Finding, Manual, Question, Scene, Surroundings, answer};
 use crate::report::Phase;
 
 /// A question with options, of which one or several are right.
@@ -15,11 +15,14 @@ use crate::report::Phase;
 pub struct Choice {
     /// The question, Markdown.
     pub question: String,
-    /// The options in the order they are shown.
+    /// The options. Each student sees them in an order of their own, always the same.
     pub options: Vec<ChoiceOption>,
     /// Whether any number of options may be chosen; exactly the right ones have to be.
     #[serde(default)]
     pub several: bool,
+    /// `true`: everyone sees the options as they are written, for those that have an order, such as sizes.
+    #[serde(default)]
+    pub keep_order: bool,
 }
 
 /// One option.
@@ -40,6 +43,14 @@ pub struct ChoiceOption {
 impl Check for Choice {
     const NAME: &'static str = "choice";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("choice.yaml"),
+        evidence: &[(
+            "the chosen option's text",
+            "its `feedback`, where it has any; only of options that were chosen",
+        )],
+        fails: &["nothing was chosen", "a wrong option was chosen, or a right one was not"],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -82,13 +93,15 @@ impl Check for Choice {
             question: &self.question,
             options: self.options.iter().map(|option| (option.id.as_str(), option.text.as_str())).collect(),
             several: self.several,
+            keep_order: self.keep_order,
         })
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
         let chosen = answer::choices(scene.answers, scene.id);
         // The right answers are not told: a student may try again.
-        let expected = if self.several { "exactly the right options" } else { "the right option" };
+        let what = if self.several { "exactly the right options" } else { "the right option" };
+        let expected = format!("{what} to {}", answer::asked(&self.question));
         if chosen.is_empty() {
             return Ok(Finding::Failed(Detail::new(expected, "nothing was chosen")));
         }

@@ -12,7 +12,7 @@ use super::matcher::forms::{Forms, Never, Scalar, deserialize_forms};
 use super::matcher::{Literal, Number, Text, Variables, fill, shown};
 use super::shell::{line, quoted};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Ran, RunSpec, Service, StartError};
 use crate::units::Span;
@@ -63,6 +63,24 @@ pub enum CommandLine {
     Shell(String),
 }
 
+impl CommandLine {
+    /// Nothing to run.
+    pub(in crate::checks) fn is_empty(&self) -> bool {
+        match self {
+            Self::Words(words) => words.is_empty(),
+            Self::Shell(line) => line.trim().is_empty(),
+        }
+    }
+
+    /// Program and arguments, with the grading's values in place of `${name}`.
+    pub(in crate::checks) fn words(&self, variables: &Variables) -> Vec<String> {
+        match self {
+            Self::Words(words) => words.iter().map(|word| fill(&word.0, variables).into_owned()).collect(),
+            Self::Shell(line) => vec!["/bin/sh".into(), "-c".into(), fill(line, variables).into_owned()],
+        }
+    }
+}
+
 impl Forms for CommandLine {
     const EXPECTING: &'static str = "a list of words, or a line for the shell";
     type Parts = Never;
@@ -87,6 +105,19 @@ fn patience() -> Span {
 impl Check for Command {
     const NAME: &'static str = "command";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("command.yaml"),
+        evidence: &[
+            ("Standard output", "what the command printed"),
+            ("Standard error", "what it printed there"),
+            ("Last lines of its output", "of the service, where it has ended"),
+        ],
+        fails: &[
+            "the command cannot be started or does not end in time",
+            "exit code or output is not as asked",
+            "the service has ended, so that nothing can run in it",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + MARGIN
@@ -107,12 +138,7 @@ impl Check for Command {
             }
         } else {
             around.service("service", self.service.as_deref(), &mut mistakes);
-            let empty = match &self.run {
-                None => true,
-                Some(CommandLine::Words(words)) => words.is_empty(),
-                Some(CommandLine::Shell(line)) => line.trim().is_empty(),
-            };
-            if empty {
+            if self.run.as_ref().is_none_or(CommandLine::is_empty) {
                 mistakes.push("nothing to run; write `run`, or `fresh: true` for a new container".into());
             }
             if self.args.is_some() || self.entrypoint.is_some() {
@@ -193,10 +219,7 @@ impl Command {
         let filled = |text: &Literal| fill(&text.0, variables).into_owned();
         let words = |words: &[Literal]| words.iter().map(filled).collect::<Vec<_>>();
         let command = match (&self.run, &self.args) {
-            (Some(CommandLine::Words(run)), _) => Some(words(run)),
-            (Some(CommandLine::Shell(line)), _) => {
-                Some(vec!["/bin/sh".into(), "-c".into(), fill(line, variables).into_owned()])
-            }
+            (Some(run), _) => Some(run.words(variables)),
             (None, args) => args.as_deref().map(words),
         };
         RunSpec {

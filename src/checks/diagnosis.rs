@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::matcher::listed;
 use super::{Detail, Fault};
+use crate::clock::Stopwatch;
 use crate::sandbox::{Error, Listener, Output, Service, State};
 use crate::units::Span;
 
@@ -28,8 +29,20 @@ pub(super) fn ended(state: &State) -> Option<String> {
     if state.running {
         return None;
     }
+    if let Some(reason) = &state.not_started {
+        return Some(format!("the container was not started: {reason}"));
+    }
     let after = told(state.ran_for);
-    Some(if state.oom_killed {
+    let again = match state.restarts {
+        0 => String::new(),
+        1 => ", having been started again once".into(),
+        times => format!(", having been started again {times} times"),
+    };
+    Some(end(state, &after) + again.as_str())
+}
+
+fn end(state: &State, after: &str) -> String {
+    if state.oom_killed {
         format!("the container was killed after {after}, because it needed more memory than it may have")
     } else if state.over_disk {
         format!("the container was stopped after {after}, because it wrote more than it may keep on disk")
@@ -38,7 +51,7 @@ pub(super) fn ended(state: &State) -> Option<String> {
             Some(code) => format!("the container ended with exit code {code} after {after}"),
             None => "the container does not run".into(),
         }
-    })
+    }
 }
 
 /// The last lines of what a service printed.
@@ -61,6 +74,13 @@ impl Detail {
     pub(super) fn with_output(self, output: &Output) -> Self {
         self.proof("Last lines of its output", last_lines(output))
     }
+}
+
+/// The command line that shows it: `running`, but a container that has ended is seen best in the
+/// foreground.
+pub(super) async fn command(service: &Service, running: impl FnOnce() -> String) -> Result<String, Fault> {
+    let ended = ended(&service.state().await?).is_some();
+    Ok(if ended { service.reproduce("") } else { running() })
 }
 
 /// The sockets of a service; `None` under a runtime where they cannot be seen.
@@ -109,14 +129,37 @@ pub(super) struct Unreached {
     output: Output,
 }
 
+/// Between two tries of a port that refuses.
+const PAUSE: Duration = Duration::from_millis(50);
+
 impl Unreached {
+    /// For who was refused `within` a time in which it is tried again, because the service may still be
+    /// starting. `None`, after a pause: try again.
+    pub(super) async fn after(
+        service: &Service,
+        port: u16,
+        tried: &Stopwatch,
+        within: Span,
+    ) -> Result<Option<Self>, Fault> {
+        let mut why = Self::look(service, port).await?;
+        if !why.settled {
+            if tried.elapsed() < within.0 {
+                tokio::time::sleep(PAUSE).await;
+                return Ok(None);
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(why.observed, " (waited {within})");
+        }
+        Ok(Some(why))
+    }
+
     /// Looks why nothing answers at a TCP port of `service`.
     pub(super) async fn look(service: &Service, port: u16) -> Result<Self, Fault> {
         let state = service.state().await?;
         let output = service.output();
         if let Some(ended) = ended(&state) {
             let observed = format!("nothing listens on port {port}: {ended}");
-            return Ok(Self { observed, settled: true, listeners: None, output });
+            return Ok(Self { observed, settled: !state.restarting, listeners: None, output });
         }
         let listeners = listeners(service).await?;
         let tcp: Vec<&Listener> = listeners.iter().flatten().filter(|listener| !listener.udp).collect();

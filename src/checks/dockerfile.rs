@@ -8,10 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::reading::Reading;
-use super::file::listing;
 use super::matcher::{Number, Set, Text, User, Variables, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::dockerfile::{Dockerfile as Source, Instruction, Keyword};
 
@@ -111,13 +110,21 @@ pub enum Pinned {
 impl Check for Dockerfile {
     const NAME: &'static str = "dockerfile";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("dockerfile.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where there is no Dockerfile"),
+            ("the Dockerfile's path", "its text with line numbers"),
+        ],
+        fails: &[
+            "there is no Dockerfile at the path, or Docker could not read it",
+            "an instruction, stage, base or form is not as asked; every part that fails is named",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.files(&mut mistakes);
-        if self.path.is_none() && around.dockerfile.is_none() {
-            mistakes.push("nothing is built, so `path` has to say which Dockerfile is meant".into());
-        }
+        around.dockerfile(self.path.as_deref(), &mut mistakes);
         let asks = !self.uses.is_empty()
             || !self.uses_not.is_empty()
             || self.stages.is_some()
@@ -166,14 +173,9 @@ impl Check for Dockerfile {
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
-        let path = self.path.as_deref().or(scene.dockerfile).unwrap_or("Dockerfile");
-        let path = path.strip_prefix("./").unwrap_or(path);
-        let Some(bytes) = scene.content.file(path) else {
-            let detail = Detail::new(
-                format!("a Dockerfile at {}", shown(path)),
-                format!("there is no file {}", shown(path)),
-            );
-            return Ok(Finding::Failed(detail.proof("What was handed in", listing(scene.content))));
+        let (path, bytes) = match scene.dockerfile(self.path.as_deref()) {
+            Ok(found) => found,
+            Err(finding) => return Ok(*finding),
         };
         let source = match Source::read(bytes) {
             Ok(source) => source,
@@ -196,7 +198,7 @@ impl Check for Dockerfile {
 }
 
 /// The text with a number before each line.
-fn numbered(text: &str) -> String {
+pub(super) fn numbered(text: &str) -> String {
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     lines.fold(String::new(), |mut numbered, (index, line)| {
         let _ = writeln!(numbered, "{:>3}  {line}", index + 1);

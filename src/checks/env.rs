@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::matcher::{Text, shown};
 use super::shell::line;
 use super::tally::Tally;
-use super::{Check, Fault, Finding, Scene, Surroundings, main_process};
+use super::{Check, Fault, Finding, Manual, Scene, Surroundings, main_process};
 use crate::report::Phase;
 
 /// The environment that the main process was started with, not only that of the image.
@@ -24,6 +24,18 @@ pub struct Env {
 impl Check for Env {
     const NAME: &'static str = "env";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("env.yaml"),
+        evidence: &[
+            ("Environment of the main process", "every variable, as the kernel has it"),
+            ("Last lines of its output", "of the service, where it has ended"),
+        ],
+        fails: &[
+            "a variable is not set, or has another value",
+            "a variable is set that should not be",
+            "the service has ended",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();

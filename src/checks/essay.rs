@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Check, Detail, Fault, Finding, Question, Scene, Surroundings, answer};
+use super::{Check, Detail, Fault, Finding, Manual, Question, Scene, Surroundings, answer};
 use crate::report::Phase;
 
 /// A question answered with a text; it waits for a trainer.
@@ -18,6 +18,8 @@ pub struct Essay {
     /// The fewest words that are taken for an answer.
     #[serde(default)]
     pub minimum_words: u32,
+    /// Points from which it counts as passed; half of the rubric's, rounded up, if nothing is said.
+    pub pass: Option<u32>,
 }
 
 /// One thing that a trainer looks for.
@@ -33,6 +35,14 @@ pub struct Criterion {
 impl Check for Essay {
     const NAME: &'static str = "essay";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("essay.yaml"),
+        evidence: &[("Answer", "what was written"), ("Rubric", "what the trainer looks for")],
+        fails: &[
+            "nothing was answered, or fewer words than `minimum_words`",
+            "a trainer gives it fewer points than are needed to pass; until then it waits",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -48,6 +58,16 @@ impl Check for Essay {
                 mistakes.push(format!("the rubric's “{}” is worth 0 points", item.criterion));
             }
         }
+        match self.pass {
+            Some(0) => {
+                mistakes.push("`pass: 0` can never fail; leave it out, or write what is enough".into());
+            }
+            Some(pass) if pass > self.points() => mistakes.push(format!(
+                "`pass: {pass}` can never pass: the rubric's points add up to {}",
+                self.points()
+            )),
+            _ => {}
+        }
         mistakes
     }
 
@@ -60,10 +80,11 @@ impl Check for Essay {
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
-        let expected = match self.minimum_words {
-            0 | 1 => "a text that a trainer reads".to_owned(),
-            words => format!("a text of at least {words} words that a trainer reads"),
+        let text = match self.minimum_words {
+            0 | 1 => "a text".to_owned(),
+            words => format!("a text of at least {words} words"),
         };
+        let expected = format!("{text} that a trainer reads, on {}", answer::asked(&self.question));
         let Some(answer) = answer::text(scene.answers, scene.id) else {
             return Ok(Finding::Failed(Detail::new(expected, "nothing was answered")));
         };
@@ -87,5 +108,11 @@ impl Essay {
     #[must_use]
     pub fn points(&self) -> u32 {
         self.rubric.iter().map(|item| item.points).fold(0, u32::saturating_add)
+    }
+
+    /// Points from which a trainer's score counts as passed.
+    #[must_use]
+    pub fn enough(&self) -> u32 {
+        self.pass.unwrap_or_else(|| self.points().div_ceil(2))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{ended, told};
 use super::matcher::Number;
-use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::units::Span;
 
@@ -36,6 +36,11 @@ fn patience() -> Span {
 impl Check for Exit {
     const NAME: &'static str = "exit";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("exit.yaml"),
+        evidence: &[("Last lines of its output", "what the service printed before the end")],
+        fails: &["it still runs when the time is over", "it ends with another code, or is killed"],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + ENGINE_MARGIN

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::matcher::{Mode, Size, Text, fill, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::{Content, Entry};
 use crate::units::ByteSize;
@@ -46,6 +46,18 @@ pub enum EntryKind {
 impl Check for File {
     const NAME: &'static str = "file";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("file.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where there is nothing at the path"),
+            ("the file's path", "its content, where content is asked"),
+        ],
+        fails: &[
+            "nothing is at the path, or something is and should not",
+            "what is there is of another kind, mode or size",
+            "the content does not fit, or is no UTF-8",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();

@@ -9,9 +9,10 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::diagnosis::{Unreached, ended};
+use super::diagnosis::{self, Unreached};
 use super::matcher::{Literal, Number, Text};
-use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
+use super::reach;
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{HttpResponse, Silence};
 use crate::units::Span;
@@ -82,6 +83,20 @@ fn patience() -> Span {
 impl Check for Http {
     const NAME: &'static str = "http";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("http.yaml"),
+        evidence: &[
+            ("Request", "as it was sent"),
+            ("Response", "status, headers and body as they came"),
+            ("Listening sockets", "what listens in the container, where nothing answers"),
+            ("Last lines of its output", "of the service, where nothing answers because it ended"),
+        ],
+        fails: &[
+            "nothing listens on the port, or only on the container's loopback",
+            "no whole answer comes in time",
+            "status, a header, the body or the redirect is not as asked",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + self.answer_within() + ENGINE_MARGIN
@@ -89,32 +104,21 @@ impl Check for Http {
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.service("service", self.service.as_deref(), &mut mistakes);
-        if self.from.is_some() {
-            around.service("from", self.from.as_deref(), &mut mistakes);
-        }
-        if self.port == 0 {
-            mistakes.push("`port: 0` is no port".into());
-        }
+        around.ends(self.service.as_deref(), self.from.as_deref(), &mut mistakes);
+        reach::port_mistakes(self.port, &mut mistakes);
         if self.method.is_empty()
             || !self.method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
             mistakes
                 .push(format!("`method: {}` is no HTTP method; write for example GET or POST", self.method));
         }
-        if !self.path.starts_with('/') || self.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            mistakes.push(format!("`path: {}` has to start with `/` and have no blanks", self.path));
-        }
-        if self.path.contains('#') {
-            mistakes.push("`path` has a fragment (`#…`), which is never sent to a server".into());
-        }
-        let line = |text: &str| !text.contains(['\r', '\n', '\0']);
+        path_mistakes(&self.path, &mut mistakes);
         for (name, value) in &self.send.headers {
-            if !header_name(name) || !line(&value.0) {
+            if !header_fits(name, &value.0) {
                 mistakes.push(format!("`send.headers` has a header that cannot be sent: `{name}`"));
             }
         }
-        if self.host.as_deref().is_some_and(|host| host.is_empty() || !line(host)) {
+        if self.host.as_deref().is_some_and(|host| host.is_empty() || !header_fits("host", host)) {
             mistakes.push("`host` cannot be sent as a header".into());
         }
         if self.send.body.is_some() && self.send.json.is_some() {
@@ -158,11 +162,7 @@ impl Check for Http {
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
-        let target = scene.service(self.service.as_deref())?;
-        let from = match &self.from {
-            Some(name) => scene.service(Some(name))?,
-            None => target,
-        };
+        let (from, target) = scene.ends(self.service.as_deref(), self.from.as_deref())?;
         let wanted = self.resolved(scene.variables).map_err(Fault::Exercise)?;
         let expected = wanted.expected();
         let stopwatch = scene.clock.stopwatch();
@@ -182,15 +182,16 @@ impl Check for Http {
             let failed = |observed: String| Detail::new(expected.clone(), observed);
             let detail = match silence {
                 Silence::Refused => {
-                    let why = Unreached::look(target, self.port).await?;
-                    if !why.settled && stopwatch.elapsed() < self.within.0 {
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
-                    let patience =
-                        if why.settled { String::new() } else { format!(" (waited {})", self.within) };
-                    why.proof(failed(format!("{}{patience}", why.observed)))
+                    let why = Unreached::after(target, self.port, &stopwatch, self.within).await?;
+                    let Some(why) = why else { continue };
+                    why.proof(failed(why.observed.clone()))
                 }
+                Silence::TimedOut if !from.shares_network(target) => failed(format!(
+                    "nothing answers on port {}: no network has both `{}` and `{}` on it",
+                    self.port,
+                    from.name(),
+                    target.name()
+                )),
                 Silence::TimedOut => failed(format!(
                     "no complete answer on port {} within {}",
                     self.port,
@@ -203,9 +204,7 @@ impl Check for Http {
                         .with_output(&target.output())
                 }
             };
-            let ended = ended(&target.state().await?).is_some();
-            // A container that has ended is seen best in the foreground.
-            let command = if ended { target.reproduce("") } else { wanted.command(target) };
+            let command = diagnosis::command(target, || wanted.command(target)).await?;
             return Ok(Finding::Failed(
                 detail.proof("Request", wanted.request_text(target.name())).reproduce(command),
             ));
@@ -213,23 +212,35 @@ impl Check for Http {
     }
 }
 
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// How long an answer may take where the exercise says nothing.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// How much of a body is kept to be matched, in bytes.
 const BODY_BYTES: u64 = 1 << 20;
 
+/// What is wrong with a request's path.
+pub(super) fn path_mistakes(path: &str, mistakes: &mut Vec<String>) {
+    if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        mistakes.push(format!("`path: {path}` has to start with `/` and have no blanks"));
+    }
+    if path.contains('#') {
+        mistakes.push("`path` has a fragment (`#…`), which is never sent to a server".into());
+    }
+}
+
+/// Whether a header can be sent.
+pub(super) fn header_fits(name: &str, value: &str) -> bool {
+    header_name(name) && !value.contains(['\r', '\n', '\0'])
+}
+
 /// A token of RFC 9110, 5.6.2.
-fn header_name(name: &str) -> bool {
+pub(super) fn header_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// A response as it came, without what is no text.
-fn response_text(response: &HttpResponse) -> String {
+pub(super) fn response_text(response: &HttpResponse) -> String {
     let mut text = format!("HTTP {}\n", response.status);
     for (name, value) in &response.headers {
         let _ = writeln!(text, "{name}: {value}");

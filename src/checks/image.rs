@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::matcher::{Argv, Set, Text, User, Variables, listed, shown};
 use super::tally::Tally;
-use super::{Check, Fault, Finding, Scene, Surroundings};
+use super::{Check, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::ImageConfig;
 
@@ -48,6 +48,13 @@ pub struct Image {
 impl Check for Image {
     const NAME: &'static str = "image";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("image.yaml"),
+        evidence: &[("Image configuration", "everything the image sets, as `docker image inspect` has it")],
+        fails: &[
+            "a part of the configuration is not set, or is not as asked; every part that fails is named",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();

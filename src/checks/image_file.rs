@@ -7,7 +7,7 @@ use super::file::EntryKind;
 use super::matcher::{Mode, Size, Text, fill, shown};
 use super::shell::line;
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{FileKind, Image};
 
@@ -52,6 +52,20 @@ pub struct Who(pub super::matcher::Literal);
 impl Check for ImageFile {
     const NAME: &'static str = "image_file";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("image_file.yaml"),
+        evidence: &[
+            ("Listing", "owner, group, mode, size and link target, as `ls -l` has them"),
+            ("Nearest folder that is there", "what is in it, where the path does not exist"),
+            ("Content", "the file's, where content is asked"),
+        ],
+        fails: &[
+            "nothing is at the path of the image, or something is and should not",
+            "kind, owner, mode, size or link target is not as asked",
+            "a user can execute it who should not, or cannot who should",
+            "the content does not fit",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();

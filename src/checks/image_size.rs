@@ -9,7 +9,7 @@ use super::layer_table::{self, Row};
 use super::matcher::forms::{Forms, Scalar, deserialize_forms};
 use super::matcher::{Number, Size, listed, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::saved_image::{self, Bounds, Meter, Unreadable};
 use crate::units::ByteSize;
@@ -102,6 +102,14 @@ struct Seen {
 impl Check for ImageSize {
     const NAME: &'static str = "image_size";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("image_size.yaml"),
+        evidence: &[
+            ("Layers", "size and instruction of each layer"),
+            ("Largest wasted files", "what lies in more than one layer, or is deleted in a later one"),
+        ],
+        fails: &["the image or its waste is over a bound", "it has more layers than asked, or fewer"],
+    };
 
     fn deadline(&self) -> std::time::Duration {
         // Saving the image takes the engine some time before the first byte comes.
@@ -148,7 +156,8 @@ impl Check for ImageSize {
                 let meter = Meter::new(Bounds::default(), &clock);
                 let archive = saved_image::read(source, &meter, false, Listing::default)?;
                 let images = archive.images()?;
-                let image = images.first().ok_or_else(|| Unreadable("there is no image in it".into()))?;
+                let image =
+                    images.first().ok_or_else(|| Unreadable::Refused("there is no image in it".into()))?;
                 let looks: Vec<&Listing> = image.layers.iter().map(|layer| &layer.look).collect();
                 let sizes = looks.iter().map(|look| (look.bytes, look.entries));
                 let rows = layer_table::rows(&image.config, sizes);

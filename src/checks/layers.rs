@@ -1,6 +1,6 @@
 //! `layers`: what must be in no layer of the image, deleted files included.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layer_table::{self, Row};
-use super::matcher::forms::{Forms, Scalar, deserialize_forms};
+use super::matcher::forms::{Forms, Listed, OneOrMore, Scalar, deserialize_forms};
 use super::matcher::{Literal, Pattern, Text, fill, listed, shown};
-use super::shell::quoted;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::saved_image::{self, Bounds, Meter, Unreadable};
 
-mod names;
+mod reproduce;
 mod search;
 
-use self::search::{Look, Sought, Term};
+use self::reproduce::Terms;
+use self::search::{Look, Place, Sought, Term};
 
 /// Something is in no layer of the image: not in a file, even if a later layer deletes it, not in its
 /// name, not in what is packed with gzip or zip, and not in the image's configuration and history.
@@ -26,7 +26,7 @@ use self::search::{Look, Sought, Term};
 #[serde(deny_unknown_fields)]
 pub struct Layers {
     /// None of these is anywhere: a text, `{contains: …}`, `{matches: …}`, or a list of them.
-    pub lacks: Option<Needles>,
+    pub lacks: Option<OneOrMore<Needle>>,
     /// `true`: no variable, build argument or assignment in the history has a name like `API_TOKEN` or
     /// `DB_PASSWORD` and a value.
     #[serde(default)]
@@ -37,16 +37,6 @@ pub struct Layers {
     /// Names of variables and paths (`/srv/.env`) that are no secret although they look like one.
     #[serde(default)]
     pub allowed: Vec<Text>,
-}
-
-/// What is looked for.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Needles {
-    /// One.
-    One(Needle),
-    /// A list, of which none may be found.
-    Several(Vec<Needle>),
 }
 
 /// A text or a pattern that is looked for.
@@ -88,22 +78,10 @@ impl Forms for Needle {
     }
 }
 
-impl Forms for Needles {
-    const EXPECTING: &'static str = "a text, {contains: …}, {matches: …}, or a list of them";
-    type Parts = NeedleParts;
-    type Item = Needle;
-
-    fn from_scalar(scalar: Scalar) -> Result<Self, String> {
-        Needle::from_scalar(scalar).map(Self::One)
-    }
-    fn from_list(list: Vec<Needle>) -> Result<Self, String> {
-        Ok(Self::Several(list))
-    }
-    fn from_parts(parts: NeedleParts) -> Result<Self, String> {
-        Needle::from_parts(parts).map(Self::One)
-    }
+impl Listed for Needle {
+    const ONE_OR_MORE: &'static str = "a text, {contains: …}, {matches: …}, or a list of them";
 }
-deserialize_forms!(Needle, Needles);
+deserialize_forms!(Needle);
 
 /// Shorter texts are in every image by chance.
 const NEEDLE_CHARS: usize = 4;
@@ -114,6 +92,17 @@ const PLACES_SHOWN: usize = 100;
 impl Check for Layers {
     const NAME: &'static str = "layers";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("layers.yaml"),
+        evidence: &[
+            ("Where it is", "each place with its layer and the instruction that made it"),
+            ("Layers", "size and instruction of each layer"),
+        ],
+        fails: &[
+            "what is looked for is in a layer, a file's name, a packed file, the configuration or the history, even if a later layer deletes it",
+            "a variable or file that looks like a secret is not among the `allowed`",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         // Saving the image takes the engine some time before the first byte comes.
@@ -180,25 +169,22 @@ impl Check for Layers {
             let meter = Meter::new(Bounds::default(), &clock);
             let archive = saved_image::read(source, &meter, false, || Look::new(&sought, &meter))?;
             let images = archive.images()?;
-            let image = images.first().ok_or_else(|| Unreadable("there is no image in it".into()))?;
+            let image =
+                images.first().ok_or_else(|| Unreadable::Refused("there is no image in it".into()))?;
             let looks: Vec<&Look<'_>> = image.layers.iter().map(|layer| &layer.look).collect();
             let rows = layer_table::rows(&image.config, looks.iter().map(|look| (look.bytes, look.entries)));
             let mut places = sought.in_configuration(&image.document, &image.config);
             places.extend(search::places(&looks, &rows));
             Ok::<_, Unreadable>((places, rows))
         });
-        let nothing = || Err(Unreadable("it has no layer at all".into()));
+        let nothing = || Err(Unreadable::Refused("it has no layer at all".into()));
         Ok(self.judge(seen.await?.unwrap_or_else(nothing), scene))
     }
 }
 
 impl Layers {
     fn needles(&self) -> &[Needle] {
-        match &self.lacks {
-            None => &[],
-            Some(Needles::One(needle)) => std::slice::from_ref(needle),
-            Some(Needles::Several(needles)) => needles,
-        }
+        self.lacks.as_ref().map_or(&[], OneOrMore::as_slice)
     }
 
     fn expected(&self, scene: &Scene<'_>) -> String {
@@ -217,7 +203,7 @@ impl Layers {
         format!("no {} in any layer, deleted files included", listed(&nowhere, "and no"))
     }
 
-    fn judge(&self, seen: Result<(Vec<String>, Vec<Row>), Unreadable>, scene: &Scene<'_>) -> Finding {
+    fn judge(&self, seen: Result<(Vec<Place>, Vec<Row>), Unreadable>, scene: &Scene<'_>) -> Finding {
         let expected = self.expected(scene);
         let (places, rows) = match seen {
             Ok(seen) => seen,
@@ -226,36 +212,36 @@ impl Layers {
                 return Finding::Failed(Detail::new(expected, observed));
             }
         };
-        let places: BTreeSet<String> = places.into_iter().collect();
-        let mut observed: Vec<String> = places.iter().take(PLACES_OBSERVED).cloned().collect();
+        // Each once, in the order of the layers.
+        let places: BTreeMap<String, Place> =
+            places.into_iter().map(|place| (place.text.clone(), place)).collect();
+        let mut observed: Vec<String> = places.keys().take(PLACES_OBSERVED).cloned().collect();
         if places.len() > PLACES_OBSERVED {
             observed.push(format!("{} more places", places.len() - PLACES_OBSERVED));
         }
         let observed =
             if places.is_empty() { format!("{} layers without it", rows.len()) } else { observed.join("; ") };
         let mut table = String::new();
-        for place in places.iter().take(PLACES_SHOWN) {
+        for place in places.keys().take(PLACES_SHOWN) {
             // Writing to a String cannot fail.
             let _ = writeln!(table, "{place}");
         }
-        let detail = Detail::new(expected, observed)
+        let texts = self.texts(scene);
+        let mut detail = Detail::new(expected, observed)
             .proof("Where it is", table)
-            .proof("Layers", layer_table::shown(&rows))
-            .reproduce(self.reproduce(scene));
+            .proof("Layers", layer_table::shown(&rows));
+        detail.reproduce = reproduce::line(places.values(), &Terms(texts.as_deref()));
         Finding::of(places.is_empty(), detail)
     }
 
-    /// The files of all layers one after another hold what was deleted too.
-    fn reproduce(&self, scene: &Scene<'_>) -> String {
-        let text = self.needles().iter().find_map(|needle| needle.parts().0);
-        match text {
-            Some(text) => format!("docker save my-image | grep -acF {}", quoted(&fill(&text.0, scene.variables))),
-            None if self.no_secret_files => {
-                "docker save my-image | tar -xO --wildcards '*layer.tar' 'blobs/sha256/*' 2>/dev/null | tar -tvif - 2>/dev/null"
-                    .into()
-            }
-            None => "docker history --no-trunc my-image".into(),
-        }
+    /// What is looked for, where nothing but texts is.
+    fn texts(&self, scene: &Scene<'_>) -> Option<Vec<String>> {
+        let text = |needle: &Needle| match needle.parts() {
+            (Some(text), None) => Some(fill(&text.0, scene.variables).into_owned()),
+            _ => None,
+        };
+        let texts: Option<Vec<String>> = self.needles().iter().map(text).collect();
+        texts.filter(|texts| !texts.is_empty())
     }
 }
 

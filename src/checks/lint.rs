@@ -6,10 +6,9 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::listing;
 use super::matcher::shown;
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::dockerfile::lint::{Problem, Rule, Severity, lint};
 use crate::submissions::{Content, Dockerignore};
@@ -57,13 +56,22 @@ impl AtMost {
 impl Check for Lint {
     const NAME: &'static str = "lint";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("lint.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where there is no Dockerfile"),
+            ("the Dockerfile's path", "each line that breaks a rule, with the rule and what it says"),
+        ],
+        fails: &[
+            "a rule of `none_of` is broken",
+            "there are more findings of a severity than `at_most` allows",
+            "there is no Dockerfile at the path, or Docker could not read it",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
-        around.files(&mut mistakes);
-        if self.path.is_none() && around.dockerfile.is_none() {
-            mistakes.push("nothing is built, so `path` has to say which Dockerfile is meant".into());
-        }
+        around.dockerfile(self.path.as_deref(), &mut mistakes);
         if self.none_of.is_empty()
             && self.at_most.as_ref().is_none_or(|bounds| bounds.bounds().next().is_none())
         {
@@ -88,14 +96,9 @@ impl Check for Lint {
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
-        let path = self.path.as_deref().or(scene.dockerfile).unwrap_or("Dockerfile");
-        let path = path.strip_prefix("./").unwrap_or(path);
-        let Some(bytes) = scene.content.file(path) else {
-            let detail = Detail::new(
-                format!("a Dockerfile at {}", shown(path)),
-                format!("there is no file {}", shown(path)),
-            );
-            return Ok(Finding::Failed(detail.proof("What was handed in", listing(scene.content))));
+        let (path, bytes) = match scene.dockerfile(self.path.as_deref()) {
+            Ok(found) => found,
+            Err(finding) => return Ok(*finding),
         };
         let problems = match lint(bytes, ignore_file(scene.content, path).as_ref()) {
             Ok(problems) => problems,

@@ -9,7 +9,7 @@ use super::diagnosis::{ended, plain};
 use super::matcher::{Text, shown};
 use super::shell::line;
 use super::tally::Tally;
-use super::{Check, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
+use super::{Check, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Output, Service};
 use crate::units::Span;
@@ -40,6 +40,14 @@ fn patience() -> Span {
 impl Check for Logs {
     const NAME: &'static str = "logs";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("logs.yaml"),
+        evidence: &[
+            ("Standard output", "what the service printed"),
+            ("Standard error", "what it printed there"),
+        ],
+        fails: &["nothing fitting is printed in time", "something is printed that should not be"],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + ENGINE_MARGIN

@@ -5,47 +5,70 @@
 //! itself. It returns a [`Finding`] about the student's work, or a [`Fault`] that is not theirs:
 //! the two never share a variant.
 //!
-//! To add a kind: write `checks/<kind>.rs` with a struct that implements [`Check`], and add it to
-//! `kinds!` below.
+//! To add a kind: write `checks/<kind>.rs` with a struct that implements [`Check`], its examples in
+//! `checks/<kind>.yaml`, and add it to `kinds!` below.
 
 mod answer;
 pub mod cache;
 pub mod choice;
 pub mod command;
+pub mod compose;
+pub mod compose_health;
 mod diagnosis;
+pub mod dns;
 pub mod dockerfile;
+pub mod dockerignore;
 pub mod env;
 pub mod essay;
 pub mod exit;
 pub mod file;
+mod giveaway;
+pub mod health;
 pub mod http;
 pub mod image;
 pub mod image_file;
 pub mod image_size;
+pub mod isolated;
 mod layer_table;
 pub mod layers;
+pub mod limits;
 pub mod lint;
 pub mod logs;
 mod main_process;
+mod manual;
 pub mod matcher;
+pub mod mount;
+pub mod network;
 pub mod packages;
+pub mod persists;
+pub mod pipeline;
 pub mod port;
 pub mod process;
+mod reach;
+pub mod reachable;
 pub mod reference;
+pub mod repository;
+pub mod restarts;
 pub mod saved_image;
+pub mod scales;
 mod scene;
+mod secrets;
 mod shell;
 pub mod short;
 pub mod stays_up;
 pub mod stops;
+pub mod survives;
 mod tally;
+pub mod tcp;
+pub mod websocket;
 
 pub use answer::Question;
-pub use scene::{Scene, Surroundings};
+pub use manual::{KindEntry, Manual};
+pub use scene::{Pulled, Scene, Surroundings, Tested};
 
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +117,9 @@ pub enum Fault {
     /// The exercise's definition cannot work; a sentence for its author.
     #[error("{0}")]
     Exercise(String),
+    /// The submission's compose file has no service of this name, but these: the check fails.
+    #[error("there is no service `{0}`")]
+    NoService(String, Vec<String>),
 }
 
 /// One kind of check: its fields (read strictly, described by JSON Schema) and how it looks.
@@ -103,8 +129,16 @@ pub enum Fault {
 pub trait Check: Serialize + DeserializeOwned + JsonSchema {
     /// The key in `exercise.yaml`.
     const NAME: &'static str;
-    /// When it runs.
+    /// When a check of this kind runs.
     const PHASE: Phase;
+    /// Another phase in which some of them run, and with which fields, as a phrase.
+    const ALSO: Option<(Phase, &'static str)> = None;
+    /// When this one runs: in [`Self::PHASE`], or in [`Self::ALSO`] where its fields say so.
+    fn phase(&self) -> Phase {
+        Self::PHASE
+    }
+    /// What the manual says beyond the fields: examples, the evidence, how it fails.
+    const MANUAL: Manual;
     /// The longest a check of this kind can take, after which `grading` calls it broken. More than
     /// any time the check itself waits for the student's work.
     fn deadline(&self) -> Duration {
@@ -127,14 +161,6 @@ pub trait Check: Serialize + DeserializeOwned + JsonSchema {
     /// # Errors
     /// [`Fault`] when it could not be told, which is never the student's fault.
     fn look(&self, scene: &Scene<'_>) -> impl Future<Output = Result<Finding, Fault>> + Send;
-}
-
-/// A kind of check, for the schema and the manual.
-pub struct KindSchema {
-    /// The key in `exercise.yaml`.
-    pub name: &'static str,
-    /// Its fields.
-    pub schema: Schema,
 }
 
 macro_rules! kinds {
@@ -161,13 +187,19 @@ macro_rules! kinds {
             /// When it runs.
             #[must_use]
             pub fn phase(&self) -> Phase {
-                match self { $(Self::$kind(_) => $module::$kind::PHASE),+ }
+                match self { $(Self::$kind(check) => check.phase()),+ }
             }
 
             /// The longest it can take; after that it is broken, not failed.
             #[must_use]
             pub fn deadline(&self) -> Duration {
                 match self { $(Self::$kind(check) => check.deadline()),+ }
+            }
+
+            /// Its fields as they are written in `exercise.yaml`, as JSON.
+            #[must_use]
+            pub fn fields(&self) -> serde_json::Value {
+                match self { $(Self::$kind(check) => serde_json::to_value(check)),+ }.unwrap_or_default()
             }
 
             /// Mistakes that types cannot show. Sentences for the author.
@@ -194,7 +226,8 @@ macro_rules! kinds {
             /// [`Fault`] when it could not be told, which is never the student's fault.
             pub async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
                 // On the heap: the largest kind's state would else be part of everyone's.
-                match self { $(Self::$kind(check) => Box::pin(check.look(scene)).await),+ }.map(Finding::capped)
+                let found = match self { $(Self::$kind(check) => Box::pin(check.look(scene)).await),+ };
+                found.or_else(Finding::without_service).map(Finding::capped)
             }
 
             /// Reads the fields of the kind called `name`.
@@ -210,11 +243,14 @@ macro_rules! kinds {
                 Err(D::Error::custom(Self::unknown(name)))
             }
 
-            /// The fields of every kind, with definitions shared in `generator`.
-            pub fn schemas(generator: &mut SchemaGenerator) -> Vec<KindSchema> {
-                vec![$(KindSchema {
+            /// Every kind, with definitions of fields shared in `generator`.
+            pub fn entries(generator: &mut SchemaGenerator) -> Vec<KindEntry> {
+                vec![$(KindEntry {
                     name: $module::$kind::NAME,
+                    phase: $module::$kind::PHASE,
+                    also: $module::$kind::ALSO,
                     schema: generator.subschema_for::<$module::$kind>(),
+                    manual: $module::$kind::MANUAL,
                 }),+]
             }
         }
@@ -225,6 +261,10 @@ kinds! {
     file::File,
     dockerfile::Dockerfile,
     lint::Lint,
+    dockerignore::Dockerignore,
+    pipeline::Pipeline,
+    compose::Compose,
+    repository::Repository,
     reference::Reference,
     saved_image::SavedImage,
     image::Image,
@@ -235,13 +275,27 @@ kinds! {
     cache::Cache,
     http::Http,
     port::Port,
+    tcp::Tcp,
+    dns::Dns,
+    websocket::WebSocket,
     env::Env,
     command::Command,
     logs::Logs,
     process::Process,
+    health::Health,
+    compose_health::ComposeHealth,
     exit::Exit,
     stays_up::StaysUp,
+    mount::Mount,
+    limits::Limits,
+    network::Network,
+    reachable::Reachable,
+    isolated::Isolated,
     stops::Stops,
+    restarts::Restarts,
+    persists::Persists,
+    survives::Survives,
+    scales::Scales,
     choice::Choice,
     short::Short,
     essay::Essay,
@@ -274,6 +328,17 @@ impl Finding {
         match self {
             Self::Passed(detail) | Self::Failed(detail) | Self::Waiting(detail) => detail,
         }
+    }
+
+    /// A check of a service that the submission has not is failed.
+    fn without_service(fault: Fault) -> Result<Self, Fault> {
+        let Fault::NoService(name, names) = fault else { return Err(fault) };
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let observed = match names.as_slice() {
+            [] => "no service runs".to_owned(),
+            names => format!("there is none; those that run are {}", matcher::listed(names, "and")),
+        };
+        Ok(Self::Failed(Detail::new(format!("a service `{name}` in the compose file"), observed)))
     }
 
     /// Within the bounds of what a report keeps.

@@ -7,7 +7,7 @@ use super::matcher::forms::{Forms, Scalar, deserialize_forms};
 use super::matcher::{Literal, Text, fill, listed, shown};
 use super::shell::quoted;
 use super::tally::Tally;
-use super::{Check, Fault, Finding, Scene, Surroundings};
+use super::{Check, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 
 mod databases;
@@ -105,6 +105,21 @@ deserialize_forms!(Wanted, Version);
 impl Check for Packages {
     const NAME: &'static str = "packages";
     const PHASE: Phase = Phase::Image;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("packages.yaml"),
+        evidence: &[
+            (
+                "Packages",
+                "those asked about that are installed, with their versions; all packages where there is none of them",
+            ),
+            ("Read from", "the package databases in the image"),
+        ],
+        fails: &[
+            "a package is missing, or has another version than asked",
+            "a package is installed that should not be",
+            "the image has no package database, so nothing is installed",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();

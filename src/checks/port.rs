@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{self, ended, place};
 use super::matcher::listed;
+use super::reach;
 use super::shell::line;
-use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::sandbox::{Listener, Service, Silence};
 use crate::units::Span;
@@ -73,6 +74,18 @@ fn patience() -> Span {
 impl Check for Port {
     const NAME: &'static str = "port";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("port.yaml"),
+        evidence: &[
+            ("Listening sockets", "every address and port in the container, with its process"),
+            ("Last lines of its output", "of the service, where it has ended"),
+        ],
+        fails: &[
+            "nothing listens on the port, or something does and should not",
+            "it listens on another address, such as 127.0.0.1 alone",
+            "the service has ended",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + ENGINE_MARGIN
@@ -81,9 +94,7 @@ impl Check for Port {
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
         around.service("service", self.service.as_deref(), &mut mistakes);
-        if self.port == 0 {
-            mistakes.push("`port: 0` is no port".into());
-        }
+        reach::port_mistakes(self.port, &mut mistakes);
         if self.state == PortState::Closed && self.address.is_some() {
             mistakes.push("`address` is of an open port; leave it out with `state: closed`".into());
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::matcher::{Argv, Set, Text, User, Variables, listed, shown};
 use super::shell::line;
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings, main_process};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings, main_process};
 use crate::report::Phase;
 use crate::sandbox::Process as Seen;
 
@@ -69,6 +69,19 @@ pub enum Namespace {
 impl Check for Process {
     const NAME: &'static str = "process";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("process.yaml"),
+        evidence: &[
+            ("Processes", "those of the container, with ids, users and command lines"),
+            ("Last lines of its output", "of the service, where it has ended"),
+        ],
+        fails: &[
+            "process 1 is another program, or a shell around it",
+            "it runs as another user or group, or with other capabilities",
+            "namespaces are shared that should not be, or the other way round",
+            "the service has ended",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -103,7 +116,7 @@ impl Check for Process {
             capabilities.mistakes("capabilities", &mut mistakes);
         }
         if let Some(namespaces) = &self.namespaces {
-            around.service("namespaces.with", Some(&namespaces.with), &mut mistakes);
+            around.other("namespaces.with", Some(&namespaces.with), &mut mistakes);
             if self.service.as_ref() == Some(&namespaces.with) {
                 mistakes.push("`namespaces.with` is the service itself".into());
             }

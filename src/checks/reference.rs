@@ -6,21 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::file::listing;
 use super::matcher::{Text, fill, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Question, Scene, Surroundings, answer};
+use super::{Check, Detail, Fault, Finding, Manual, Question, Scene, Surroundings, Tested, answer};
 use crate::report::Phase;
+use crate::submissions::reference::Reference as Parsed;
 
-mod grammar;
-
-use self::grammar::Reference as Parsed;
-
-/// An image reference, in a file of the submission or as an answer, names the wanted registry,
+/// An image reference, in a file of the submission, as an answer or handed in itself, names the wanted registry,
 /// repository, tag or digest. It is read as Docker reads it: without a registry it is one of
 /// `docker.io`, there a name without a folder lies in `library/`, and without tag and digest the tag
 /// is `latest`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// A text file of the submission with the reference on its only line.
+    /// A text file of the submission with the reference on its only line. Without `file` and `question` it is
+    /// the one by which the image was handed in, which has been pulled.
     pub file: Option<String>,
     /// A question (Markdown) that is answered with the reference; instead of `file`.
     pub question: Option<String>,
@@ -40,6 +38,20 @@ const FILE_BYTES: usize = 16 << 10;
 impl Check for Reference {
     const NAME: &'static str = "reference";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("reference.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where the file is missing"),
+            ("Reference", "what was written"),
+            ("As Docker reads it", "registry, repository, tag and digest, with what Docker adds"),
+            ("What was pulled", "digest and platform, where the image was handed in by its reference"),
+        ],
+        fails: &[
+            "nothing was answered, or the file is missing, empty or has several lines",
+            "it is no image reference",
+            "a part is not as asked",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -53,8 +65,10 @@ impl Check for Reference {
                 }
             }
             (None, Some(question)) => around.question(question, &mut mistakes),
+            (None, None) if around.tested == Tested::HandedIn => {}
             (None, None) => mistakes.push(
-                "nothing says where the reference is; write `file` (a file of the submission) or `question`"
+                "nothing says where the reference is; write `file` (a file of the submission) or `question`, or take \
+                 `image` in `submit`"
                     .into(),
             ),
             (Some(_), Some(_)) => {
@@ -75,7 +89,7 @@ impl Check for Reference {
     }
 
     fn question(&self) -> Option<Question<'_>> {
-        self.question.as_deref().map(|question| Question::Short { question, number: false })
+        self.question.as_deref().map(|question| Question::Short { question, number: false, unit: None })
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
@@ -117,7 +131,11 @@ impl Check for Reference {
             parsed.tag.as_deref().unwrap_or("none"),
             parsed.digest.as_deref().unwrap_or("none")
         );
-        let detail = tally.detail().proof("Reference", written).proof("As Docker reads it", parts);
+        let mut detail = tally.detail().proof("Reference", written).proof("As Docker reads it", parts);
+        if let (None, None, Some(pulled)) = (&self.file, &self.question, scene.pulled) {
+            let found = format!("digest      {}\nplatform    {}", pulled.digest, pulled.platform);
+            detail = detail.proof("What was pulled", found);
+        }
         Ok(tally.finding(detail))
     }
 }
@@ -135,6 +153,11 @@ impl Reference {
 
     /// The reference as it was handed in, or what there is instead.
     fn written(&self, scene: &Scene<'_>) -> Result<String, Detail> {
+        if let (None, None) = (&self.file, &self.question) {
+            return scene.pulled.map(|pulled| pulled.reference.to_owned()).ok_or_else(|| {
+                Detail::new("", "the image was handed in as a file, so that it has no reference")
+            });
+        }
         let Some(file) = &self.file else {
             return answer::text(scene.answers, scene.id)
                 .map(|text| text.trim().to_owned())

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::file::listing;
 use super::matcher::{Text, fill, listed, shown};
 use super::tally::Tally;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::submissions::Content;
 use crate::submissions::saved_image::{self, Bounds, Meter, Unreadable};
@@ -43,6 +43,21 @@ struct Seen {
 impl Check for SavedImage {
     const NAME: &'static str = "saved_image";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("saved_image.yaml"),
+        evidence: &[
+            ("What was handed in", "the submission's files, where it is not clear which is the archive"),
+            (
+                "the archive's path",
+                "each image with its tags, platform and layers, and what is wrong with it",
+            ),
+        ],
+        fails: &[
+            "there is no saved image, or it is cut off or no archive",
+            "a manifest, configuration or layer is missing or has another digest than it says",
+            "no image of it has the tag, or the one that has is for another platform",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         WITHIN * 2

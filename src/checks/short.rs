@@ -1,10 +1,11 @@
 //! `short`: a question that is answered with a few words or a number.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::matcher::{Literal, Pattern, fill, shown};
-use super::{Check, Detail, Fault, Finding, Question, Scene, Surroundings, answer};
+use super::{Check, Detail, Fault, Finding, Manual, Question, Scene, Surroundings, answer};
 use crate::report::Phase;
 
 /// A question answered with a few words, of which spellings are accepted, or with a number.
@@ -37,11 +38,24 @@ pub struct NumberAnswer {
     /// The largest difference that still counts as right.
     #[serde(default)]
     pub tolerance: f64,
+    /// The unit that `value` is in, such as `MiB`. It is shown, and may be left out of an answer.
+    pub unit: Option<String>,
+    /// Other units in which it may be answered, and how many of `unit` one of them is: `{GiB: 1024}`.
+    #[serde(default)]
+    pub units: IndexMap<String, f64>,
 }
 
 impl Check for Short {
     const NAME: &'static str = "short";
     const PHASE: Phase = Phase::Read;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("short.yaml"),
+        evidence: &[],
+        fails: &[
+            "nothing was answered",
+            "no accepted spelling or pattern fits, or the number is too far off or in another unit",
+        ],
+    };
 
     fn mistakes(&self, around: &Surroundings<'_>) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -64,28 +78,32 @@ impl Check for Short {
             if !fine {
                 mistakes.push("`number` needs a `value` and a `tolerance` that is not negative".into());
             }
+            number.unit_mistakes(&mut mistakes);
         }
         mistakes
     }
 
     fn question(&self) -> Option<Question<'_>> {
-        Some(Question::Short { question: &self.question, number: self.number.is_some() })
+        Some(Question::Short {
+            question: &self.question,
+            number: self.number.is_some(),
+            unit: self.number.as_ref().and_then(|number| number.unit.as_deref()),
+        })
     }
 
     async fn look(&self, scene: &Scene<'_>) -> Result<Finding, Fault> {
-        let expected = if self.number.is_some() { "the right number" } else { "the right answer" };
+        let what = if self.number.is_some() { "the right number" } else { "the right answer" };
+        let expected = format!("{what} to {}", answer::asked(&self.question));
         let Some(answer) = answer::text(scene.answers, scene.id) else {
             return Ok(Finding::Failed(Detail::new(expected, "nothing was answered")));
         };
         if let Some(wanted) = &self.number {
-            return Ok(match number(answer) {
-                Some(given) => Finding::of(
-                    // The last digits of a sum of decimals are not the student's.
-                    (given - wanted.value).abs()
-                        <= wanted.tolerance + f64::EPSILON * wanted.value.abs().max(1.0) * 4.0,
+            return Ok(match wanted.read(answer) {
+                Ok(given) => Finding::of(
+                    wanted.accepts(given),
                     Detail::new(expected, format!("answered {}", shown(answer))),
                 ),
-                None => Finding::Failed(Detail::new(expected, format!("{} is not a number", shown(answer)))),
+                Err(observed) => Finding::Failed(Detail::new(expected, observed)),
             });
         }
         let given = self.normal(answer);
@@ -107,6 +125,63 @@ impl Short {
             answer.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         if self.case_sensitive { spaced } else { spaced.to_lowercase() }
+    }
+}
+
+impl NumberAnswer {
+    fn accepts(&self, given: f64) -> bool {
+        // The last digits of a sum of decimals are not the student's.
+        (given - self.value).abs() <= self.tolerance + f64::EPSILON * self.value.abs().max(1.0) * 4.0
+    }
+
+    /// What was answered, in `unit`; or what is the matter with it.
+    fn read(&self, answer: &str) -> Result<f64, String> {
+        let unit_begins = |c: char| !(c.is_ascii_digit() || c.is_whitespace() || "+-.,_".contains(c));
+        let answer = answer.trim();
+        // `1e3` is a number, and no number of a unit called e3.
+        if let Some(given) = number(answer) {
+            return Ok(given);
+        }
+        let (digits, unit) = answer.split_at(answer.find(unit_begins).unwrap_or(answer.len()));
+        let given = number(digits).ok_or_else(|| format!("{} is not a number", shown(answer)))?;
+        self.one_of(unit.trim())
+            .map(|factor| given * factor)
+            .ok_or_else(|| format!("{} is a number with a unit that is not asked for", shown(answer)))
+    }
+
+    /// How many of `unit` one of these is. Upper and lower case count only where they tell units apart.
+    fn one_of(&self, written: &str) -> Option<f64> {
+        let known = || {
+            let own = self.unit.iter().map(|unit| (unit.as_str(), 1.0));
+            own.chain(self.units.iter().map(|(unit, factor)| (unit.as_str(), *factor)))
+        };
+        if let Some((_, factor)) = known().find(|(unit, _)| *unit == written) {
+            return Some(factor);
+        }
+        let mut alike = known().filter(|(unit, _)| unit.eq_ignore_ascii_case(written));
+        alike.next().filter(|_| alike.next().is_none()).map(|(_, factor)| factor)
+    }
+
+    fn unit_mistakes(&self, mistakes: &mut Vec<String>) {
+        if self.unit.is_none() && !self.units.is_empty() {
+            mistakes.push("`number.units` needs a `unit`, which `value` is in".into());
+        }
+        for unit in self.unit.iter().chain(self.units.keys()) {
+            if !unit.trim().starts_with(|c: char| c.is_alphabetic() || "%°µ".contains(c)) {
+                mistakes.push(format!(
+                    "`number`: {} cannot be a unit; it has to begin with a letter",
+                    shown(unit)
+                ));
+            }
+        }
+        for (unit, factor) in &self.units {
+            if !(factor.is_finite() && *factor > 0.0) {
+                mistakes.push(format!("`number.units`: one {unit} has to be more than 0 of `unit`"));
+            }
+        }
+        if let Some(unit) = self.unit.as_ref().filter(|unit| self.units.contains_key(*unit)) {
+            mistakes.push(format!("`number.units` has {} again, which is the `unit`", shown(unit)));
+        }
     }
 }
 

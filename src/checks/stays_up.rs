@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diagnosis::{ended, told};
 use super::shell::line;
-use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Scene, Surroundings};
+use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
 use crate::report::Phase;
 use crate::units::Span;
 
@@ -29,6 +29,11 @@ fn patience() -> Span {
 impl Check for StaysUp {
     const NAME: &'static str = "stays_up";
     const PHASE: Phase = Phase::Run;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("stays_up.yaml"),
+        evidence: &[("Last lines of its output", "what the service printed before the end")],
+        fails: &["the service ends before the time is over"],
+    };
 
     fn deadline(&self) -> Duration {
         self.duration.0 + ENGINE_MARGIN
@@ -47,8 +52,11 @@ impl Check for StaysUp {
         if state.running {
             state = service.wait_exit(self.duration.0.saturating_sub(state.ran_for)).await?;
         }
-        let observed = ended(&state)
-            .unwrap_or_else(|| format!("the container still runs after {}", told(state.ran_for)));
+        let observed = ended(&state).unwrap_or_else(|| match state.restarts {
+            0 => format!("the container still runs after {}", told(state.ran_for)),
+            1 => "the container ended and was started again".to_owned(),
+            times => format!("the container ended and was started again {times} times"),
+        });
         let name = service.name();
         let command = if state.running {
             let start = service.reproduce(&line(["-d", "--name", name]));
@@ -59,6 +67,6 @@ impl Check for StaysUp {
         };
         let expected = format!("the container still runs {} after its start", self.duration);
         let detail = Detail::new(expected, observed).with_output(&service.output()).reproduce(command);
-        Ok(Finding::of(state.running, detail))
+        Ok(Finding::of(state.running && state.restarts == 0, detail))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::diagnosis::{ended, told};
 use super::matcher::{Argv, Number};
 use super::shell::line;
-use super::{Check, Detail, Fault, Finding, Scene, Surroundings, main_process};
+use super::{Check, Detail, Fault, Finding, Manual, Scene, Surroundings, main_process};
 use crate::report::Phase;
 use crate::sandbox::{Process, Service, StartError, Stopped};
 use crate::units::Span;
@@ -34,6 +34,19 @@ fn patience() -> Span {
 impl Check for Stops {
     const NAME: &'static str = "stops";
     const PHASE: Phase = Phase::Disturb;
+    const MANUAL: Manual = Manual {
+        examples: include_str!("stops.yaml"),
+        evidence: &[
+            ("Processes before it was asked to stop", "with ids, users and command lines"),
+            ("Last lines of its output", "what the service printed before the end"),
+            ("When it was started again", "why it could not be started, where it could not"),
+        ],
+        fails: &[
+            "the signal does not end it in time, so that it is killed",
+            "it ends with another code",
+            "it had ended before it was asked to",
+        ],
+    };
 
     fn deadline(&self) -> Duration {
         self.within.0 + MARGIN
@@ -73,7 +86,7 @@ impl Check for Stops {
             (Some(wanted), Some(code)) => wanted.accepts(code),
             (None, Some(code)) => code != KILLED,
         };
-        let detail = Detail::new(expected, self.observed(&stopped, &processes))
+        let detail = Detail::new(expected, observed(&stopped, &processes))
             .proof("Processes before it was asked to stop", main_process::table(&processes))
             .with_output(&service.output())
             .reproduce(self.command(service));
@@ -93,29 +106,29 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// The exit code of what SIGKILL ended: 128 and the signal's number.
 const KILLED: i64 = 137;
 
-impl Stops {
-    fn observed(&self, stopped: &Stopped, processes: &[Process]) -> String {
-        let took = told(stopped.took);
-        match (stopped.by_itself, stopped.exit_code, processes.first()) {
-            (true, Some(code), _) => format!("it ended by itself after {took} with exit code {code}"),
-            (true, None, _) => format!("it ended by itself after {took}"),
-            (false, _, main) => {
-                let killed =
-                    format!("it did not end within {} and had to be killed (exit code 137)", self.within);
-                match main {
-                    Some(main) if main_process::is_shell(main) => format!(
-                        "{killed}: process 1 is the shell {}, which does not pass the signal on",
-                        Argv::show(Some(&main.argv))
-                    ),
-                    Some(_) => {
-                        format!("{killed}: as process 1 it ignores signals that it has no handler for")
-                    }
-                    None => killed,
+fn observed(stopped: &Stopped, processes: &[Process]) -> String {
+    let took = told(stopped.took);
+    match (stopped.by_itself, stopped.exit_code, processes.first()) {
+        (true, Some(code), _) => format!("it ended by itself after {took} with exit code {code}"),
+        (true, None, _) => format!("it ended by itself after {took}"),
+        (false, _, main) => {
+            let killed =
+                format!("it did not end within {} and had to be killed (exit code 137)", Span(stopped.given));
+            match main {
+                Some(main) if main_process::is_shell(main) => format!(
+                    "{killed}: process 1 is the shell {}, which does not pass the signal on",
+                    Argv::show(Some(&main.argv))
+                ),
+                Some(_) => {
+                    format!("{killed}: as process 1 it ignores signals that it has no handler for")
                 }
+                None => killed,
             }
         }
     }
+}
 
+impl Stops {
     fn command(&self, service: &Service) -> String {
         let name = service.name();
         let start = service.reproduce(&line(["-d", "--name", name]));

@@ -28,7 +28,9 @@ impl Tally {
     pub(super) fn content(&mut self, wanted: &Text, content: Option<&[u8]>) {
         let text = content.map(String::from_utf8_lossy);
         let observed = match &text {
-            Some(Cow::Borrowed(text)) => format!("its content is {}", shown(text)),
+            Some(Cow::Borrowed(text)) => {
+                format!("its content is {}", wanted.misfit(text).unwrap_or_else(|| shown(text)))
+            }
             Some(Cow::Owned(_)) => "its content is not UTF-8 text".into(),
             None => "there is no file to read".into(),
         };

@@ -61,9 +61,9 @@ pub(super) fn states(dockerfile: &Dockerfile, args: &IndexMap<String, String>, b
             number += usize::from(counts);
             let told = match built.builder {
                 _ if keyword == Keyword::From => None,
-                Builder::Classic => built.told.iter().find(|step| step.number == at + 1),
+                Builder::Classic => built.steps.iter().find(|step| step.number == at + 1),
                 Builder::BuildKit if counts => {
-                    built.told.iter().find(|step| step.number == number && is_stage(step.stage.as_deref()))
+                    built.steps.iter().find(|step| step.number == number && is_stage(step.stage.as_deref()))
                 }
                 Builder::BuildKit => None,
             };
@@ -78,7 +78,7 @@ pub(super) fn states(dockerfile: &Dockerfile, args: &IndexMap<String, String>, b
             states[at] = before;
         }
         // A stage that only sets something is its base.
-        if !any && number > 0 && built.told.iter().all(|step| !is_stage(step.stage.as_deref())) {
+        if !any && number > 0 && built.steps.iter().all(|step| !is_stage(step.stage.as_deref())) {
             states[stage.range.clone()].fill(State::NotBuilt);
         }
     }
@@ -101,8 +101,7 @@ mod tests {
             cached: *cached,
         });
         let told = told.collect();
-        let built =
-            Built { image: String::new(), builder, cached_steps: 0, steps: 0, told, log_truncated: false };
+        let built = Built { image: String::new(), builder, steps: told, log_truncated: false };
         states(&dockerfile, &IndexMap::new(), &built).into_iter().map(State::name).collect()
     }
 

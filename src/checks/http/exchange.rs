@@ -19,7 +19,7 @@ impl Http {
     }
 
     /// With the grading's values in place of `${name}`.
-    pub(super) fn resolved(&self, variables: &Variables) -> Result<Self, String> {
+    pub(in crate::checks) fn resolved(&self, variables: &Variables) -> Result<Self, String> {
         let filled = |text: &str| fill(text, variables).into_owned();
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.resolved(variables)).transpose();
         Ok(Self {
@@ -90,15 +90,25 @@ impl Http {
     }
 
     /// The same with plain docker: the container with its port published, and curl.
-    pub(super) fn command(&self, target: &Service) -> String {
+    pub(in crate::checks) fn command(&self, target: &Service) -> String {
+        format!("{} && {}", self.started(target), self.curl())
+    }
+
+    /// The service as it is started for [`Self::curl`].
+    pub(in crate::checks) fn started(&self, target: &Service) -> String {
         let port = self.port;
-        let run = target.reproduce(&line([
+        target.reproduce(&line([
             "-d",
             "--name",
-            target.name(),
+            target.host_name(),
             "-p",
             &format!("127.0.0.1:{port}:{port}"),
-        ]));
+        ]))
+    }
+
+    /// The request with curl, to a port published on this machine.
+    pub(in crate::checks) fn curl(&self) -> String {
+        let port = self.port;
         // While the server starts, docker's proxy already takes connections and drops them.
         let mut words =
             vec!["curl".to_owned(), "-sS".into(), "--retry".into(), "5".into(), "--retry-all-errors".into()];
@@ -117,7 +127,7 @@ impl Http {
             words.extend(["--data-binary".into(), body]);
         }
         words.push(format!("localhost:{port}{}", self.path));
-        format!("{run} && {}", line(words))
+        line(words)
     }
 
     pub(super) fn expected(&self) -> String {

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -124,3 +126,63 @@ pub(crate) use deserialize_forms;
 /// A type without a long form.
 #[derive(serde::Deserialize)]
 pub enum Never {}
+
+/// What is also taken as a list.
+pub trait Listed: Forms + DeserializeOwned {
+    /// What is taken then, for an author.
+    const ONE_OR_MORE: &'static str;
+}
+
+/// One, or a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore<T> {
+    /// One.
+    One(T),
+    /// A list.
+    More(Vec<T>),
+}
+
+impl<T: Listed> Forms for OneOrMore<T> {
+    const EXPECTING: &'static str = T::ONE_OR_MORE;
+    type Parts = T::Parts;
+    type Item = T;
+
+    fn from_scalar(scalar: Scalar) -> Result<Self, String> {
+        T::from_scalar(scalar).map(Self::One)
+    }
+    fn from_list(list: Vec<T>) -> Result<Self, String> {
+        Ok(Self::More(list))
+    }
+    fn from_parts(parts: T::Parts) -> Result<Self, String> {
+        T::from_parts(parts).map(Self::One)
+    }
+}
+
+impl<'de, T: Listed> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
+    }
+}
+
+impl<T> OneOrMore<T> {
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(list) => list,
+        }
+    }
+
+    /// Each turned into something else.
+    ///
+    /// # Errors
+    /// The first that cannot be.
+    pub fn try_map<U, E>(&self, f: impl Fn(&T) -> Result<U, E>) -> Result<OneOrMore<U>, E> {
+        Ok(match self {
+            Self::One(one) => OneOrMore::One(f(one)?),
+            Self::More(list) => OneOrMore::More(list.iter().map(f).collect::<Result<_, E>>()?),
+        })
+    }
+}

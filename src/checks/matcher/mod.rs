@@ -18,7 +18,7 @@ pub use variables::{Variables, fill};
 
 use serde::Serialize;
 
-use self::forms::{Forms, Never, Scalar, deserialize_forms};
+use self::forms::{Forms, Listed, Never, Scalar, deserialize_forms};
 
 /// A text as it is written; whole numbers and `true`/`false` stand for their text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -38,6 +38,10 @@ impl Forms for Literal {
     }
 }
 deserialize_forms!(Literal);
+
+impl Listed for Literal {
+    const ONE_OR_MORE: &'static str = "a text or a list of texts";
+}
 
 impl schemars::JsonSchema for Literal {
     fn schema_name() -> std::borrow::Cow<'static, str> {

@@ -1,6 +1,7 @@
 //! The matcher for texts, and the one for user names.
 
 mod describe;
+mod misfit;
 mod never;
 
 use indexmap::IndexMap;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Literal;
-use super::forms::{Forms, Never, Scalar, deserialize_forms};
+use super::forms::{Forms, Listed, Never, OneOrMore, Scalar, deserialize_forms};
 use super::variables::{Variables, fill, fill_pattern, without_values};
 
 /// What a text must be. A plain text is equality, where line ends at the very end do not count;
@@ -57,63 +58,6 @@ pub struct TextParts {
     /// `true`: it is not there at all. `false`: it is there, whatever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<bool>,
-}
-
-/// One, or a list.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMore<T> {
-    /// One.
-    One(T),
-    /// A list.
-    More(Vec<T>),
-}
-
-impl<T> OneOrMore<T> {
-    fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::More(list) => list,
-        }
-    }
-    fn try_map<U, E>(&self, f: impl Fn(&T) -> Result<U, E>) -> Result<OneOrMore<U>, E> {
-        Ok(match self {
-            Self::One(one) => OneOrMore::One(f(one)?),
-            Self::More(list) => OneOrMore::More(list.iter().map(f).collect::<Result<_, E>>()?),
-        })
-    }
-}
-
-impl Forms for OneOrMore<Literal> {
-    const EXPECTING: &'static str = "a text or a list of texts";
-    type Parts = Never;
-    type Item = Literal;
-
-    fn from_scalar(scalar: Scalar) -> Result<Self, String> {
-        Literal::from_scalar(scalar).map(Self::One)
-    }
-    fn from_list(list: Vec<Literal>) -> Result<Self, String> {
-        Ok(Self::More(list))
-    }
-    fn from_parts(parts: Never) -> Result<Self, String> {
-        match parts {}
-    }
-}
-
-impl Forms for OneOrMore<Pattern> {
-    const EXPECTING: &'static str = "a regular expression or a list of them";
-    type Parts = Never;
-    type Item = Pattern;
-
-    fn from_scalar(scalar: Scalar) -> Result<Self, String> {
-        Pattern::from_scalar(scalar).map(Self::One)
-    }
-    fn from_list(list: Vec<Pattern>) -> Result<Self, String> {
-        Ok(Self::More(list))
-    }
-    fn from_parts(parts: Never) -> Result<Self, String> {
-        match parts {}
-    }
 }
 
 /// A regular expression, tried when it is read. Linear in time whatever it is and whatever it is
@@ -190,6 +134,10 @@ impl Pattern {
     }
 }
 
+impl Listed for Pattern {
+    const ONE_OR_MORE: &'static str = "a regular expression or a list of them";
+}
+
 impl Forms for Pattern {
     const EXPECTING: &'static str = "a regular expression";
     type Parts = Never;
@@ -250,7 +198,7 @@ impl Forms for Text {
         parts.checked().map(|parts| Self::Parts(Box::new(parts)))
     }
 }
-deserialize_forms!(Text, Pattern, JsonMatch, OneOrMore<Literal>, OneOrMore<Pattern>, User);
+deserialize_forms!(Text, Pattern, JsonMatch, User);
 
 /// Line ends at the very end do not count: a shell's `echo` adds one, an editor does, and nobody who
 /// writes `stdout: hello` means to forbid it.

@@ -22,7 +22,7 @@ pub(super) fn fill_pattern<'a>(pattern: &'a str, variables: &Variables) -> Cow<'
 pub(super) fn without_values(pattern: &str) -> Cow<'_, str> {
     replace(pattern, |name| {
         let like_a_name = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.'));
         like_a_name.then_some(Cow::Borrowed("value"))
     })
 }
