@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::SubmitKind;
 use crate::checks::Kind;
+use crate::checks::command::CommandLine;
+use crate::checks::compose::Condition;
+use crate::sandbox::Restart;
 use crate::units::{ByteSize, Span};
 
 /// An exercise: what is handed in, how it is built and run, what must hold.
@@ -35,6 +38,8 @@ pub struct Definition {
     pub build: Option<BuildDefinition>,
     /// What runs; left out where nothing runs.
     pub stack: Option<StackDefinition>,
+    /// The submission's own compose file runs, instead of `build`; services of a `stack` stand beside its own.
+    pub compose: Option<ComposeDefinition>,
     /// Bounds; the server's settings cap them.
     pub limits: LimitsDefinition,
     /// What must hold, in the order it is shown.
@@ -67,6 +72,8 @@ pub struct BuildDefinition {
     pub args: IndexMap<String, String>,
     /// What the build's `RUN` steps can reach.
     pub network: BuildNetwork,
+    /// Secrets by id, for `RUN --mount=type=secret`. In checks, `${secret.ID}` stands for the value.
+    pub secrets: IndexMap<String, SecretSource>,
 }
 
 impl Default for BuildDefinition {
@@ -77,8 +84,17 @@ impl Default for BuildDefinition {
             target: None,
             args: IndexMap::new(),
             network: BuildNetwork::None,
+            secrets: IndexMap::new(),
         }
     }
+}
+
+/// Where the value of a build's secret comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// Made for each grading anew.
+    Generated,
 }
 
 /// What a build can reach.
@@ -97,8 +113,77 @@ pub enum BuildNetwork {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Stack", extend("required" = ["services"]))]
 pub struct StackDefinition {
-    /// Services by name. Exactly one has no `image`: it runs the image under test.
+    /// Services by name. Exactly one has no `image`: it runs the image under test. Beside `compose` all have
+    /// one: they are the exercise's own, run beside those of the submission and known to them by their names.
     pub services: IndexMap<String, Option<ServiceDefinition>>,
+    /// Networks, each without a way out; left out: one that all services share.
+    pub networks: Option<Names>,
+    /// Volumes, empty at the start.
+    pub volumes: Option<Names>,
+}
+
+/// Names as a list, or as the keys of a map, as Compose writes them.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Names {
+    /// A list.
+    List(Vec<String>),
+    /// A map; there is nothing more to say about each.
+    Map(IndexMap<String, Option<Nothing>>),
+}
+
+/// No more keys.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl Names {
+    /// The names as they are written.
+    pub(super) fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::List(names) => names,
+            Self::Map(names) => names.into_keys().collect(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of names, or a map of them such as `{data: {}}`")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Names, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(Names::List)
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Names, A::Error> {
+                IndexMap::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Names::Map)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// How the submission's compose file is run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ComposeRun")]
+pub struct ComposeDefinition {
+    /// Path of the compose file; the one that docker compose takes if nothing is said.
+    pub file: Option<String>,
+    /// Profiles that are active.
+    pub profiles: Vec<String>,
+    /// Linux capabilities that each service keeps, beside which the file may ask for no others. Images that
+    /// begin as root and change to another user need `CHOWN`, `SETGID` and `SETUID`.
+    pub capabilities: Vec<Capability>,
+    /// How long checks wait until each service that has a health check is healthy. They begin then in any
+    /// case. 60 s if nothing is said.
+    pub within: Option<Span>,
 }
 
 /// One service.
@@ -125,8 +210,142 @@ pub struct ServiceDefinition {
     pub init: bool,
     /// Folders in memory, empty at the start, with their sizes.
     pub tmpfs: IndexMap<String, ByteSize>,
+    /// Volumes of the stack and folders of the submission in its file system.
+    pub mounts: Vec<MountDefinition>,
+    /// The stack's networks that it stands on, beside `compose` those of the compose file; all if nothing is
+    /// said.
+    pub networks: Option<Vec<String>>,
+    /// Further names that it has on its networks.
+    pub aliases: Vec<String>,
+    /// The containers' own name, instead of the service's.
+    pub hostname: Option<String>,
+    /// Replaces the image's `WORKDIR`.
+    #[schemars(regex(pattern = "^/"))]
+    pub working_dir: Option<String>,
+    /// Replaces the image's `STOPSIGNAL`, such as `SIGINT`.
+    pub stop_signal: Option<String>,
+    /// Services that are started before it: their names, or a map with the condition of each, in Compose's
+    /// words. Where a condition cannot come true any more, it is not started.
+    pub depends_on: Option<DependsOnDefinition>,
+    /// Whether it is started again when it ends, as `docker run --restart` has it: `no` (if nothing is
+    /// said), `always`, `on-failure`, `on-failure:3` or `unless-stopped`.
+    pub restart: Option<RestartDefinition>,
+    /// How many containers it has; its name stands for all of them. 1 if nothing is said.
+    #[schemars(range(min = 1, max = 8))]
+    pub replicas: Option<u32>,
+    /// Bounds of each of its containers, below those of the exercise.
+    pub limits: ServiceLimitsDefinition,
+    /// What replaces parts of the image's `HEALTHCHECK`, in Compose's words.
+    pub healthcheck: Option<HealthcheckDefinition>,
     /// When it counts as started, so that checks begin.
     pub ready: Option<ReadyDefinition>,
+}
+
+/// The services that one waits for.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, rename = "DependsOn")]
+pub enum DependsOnDefinition {
+    /// Each was started.
+    List(Vec<String>),
+    /// With what must be true of each.
+    Map(IndexMap<String, DependencyDefinition>),
+}
+
+/// What must be true of a service before another is started.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Dependency")]
+pub struct DependencyDefinition {
+    /// What is waited for.
+    #[serde(default)]
+    pub condition: Condition,
+    /// `false`: it is started in any case, when the other one is ready or cannot be any more.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl<'de> Deserialize<'de> for DependsOnDefinition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = DependsOnDefinition;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of services, or a map such as `{db: {condition: service_healthy}}`")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list)).map(Self::Value::List)
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                IndexMap::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Self::Value::Map)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Something mounted: a `volume` or a `folder`, at a `target`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Mount", extend("required" = ["target"]))]
+pub struct MountDefinition {
+    /// A volume of the stack.
+    pub volume: Option<String>,
+    /// A folder of the submission, given to the container as a bind mount would be: a copy that it may
+    /// change. All services of this stack that mount the folder see the same copy; no other submission
+    /// does, and the submission itself stays as it was. `.` is the whole submission.
+    pub folder: Option<String>,
+    /// Where in the container: an absolute path.
+    #[schemars(regex(pattern = "^/"))]
+    pub target: Option<String>,
+    /// Whether it cannot be written there.
+    pub read_only: bool,
+}
+
+/// A restart policy as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartDefinition(pub Restart);
+
+impl<'de> Deserialize<'de> for RestartDefinition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for RestartDefinition {
+    fn schema_name() -> Cow<'static, str> {
+        "Restart".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "When a service that ended is started again.",
+            "type": "string",
+            "pattern": "^(no|always|unless-stopped|on-failure(:[1-9][0-9]*)?)$"
+        })
+    }
+}
+
+/// Bounds of one service's containers.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ServiceLimits")]
+pub struct ServiceLimitsDefinition {
+    /// Memory of each container.
+    pub memory: Option<ByteSize>,
+    /// CPUs of each container.
+    #[schemars(range(min = 0.01, max = 64.0))]
+    pub cpus: Option<f64>,
+    /// Processes and threads in each container.
+    #[schemars(range(min = 1, max = 32768))]
+    pub pids: Option<u32>,
 }
 
 /// Capabilities that an exercise may leave to a container. None of them reaches beyond it.
@@ -168,7 +387,31 @@ impl Capability {
     }
 }
 
-/// When a service counts as started: `port`, `log` or `exited`.
+/// A service's health check. What is left out is the image's, and the engine's where that says nothing
+/// either.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Healthcheck")]
+pub struct HealthcheckDefinition {
+    /// A line for the shell, or a list that begins with `CMD` (a program and its arguments), `CMD-SHELL` (a
+    /// line) or `NONE`. Exit code 0 is healthy.
+    pub test: Option<CommandLine>,
+    /// From one run to the next.
+    pub interval: Option<Span>,
+    /// After this a run has failed.
+    pub timeout: Option<Span>,
+    /// Failures one after another that make the service unhealthy.
+    #[schemars(range(min = 1, max = 1000))]
+    pub retries: Option<u32>,
+    /// How long failures of a service that has not been healthy yet do not count.
+    pub start_period: Option<Span>,
+    /// The interval while the service starts.
+    pub start_interval: Option<Span>,
+    /// `true`: there is none, whatever the image says.
+    pub disable: bool,
+}
+
+/// When a service counts as started: `port`, `log`, `exited` or `healthy`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Ready")]
@@ -180,6 +423,8 @@ pub struct ReadyDefinition {
     pub log: Option<String>,
     /// It ended by itself.
     pub exited: Option<bool>,
+    /// Its health check says that it is healthy.
+    pub healthy: Option<bool>,
     /// How long that may take; `10s` if nothing is said. Checks look in any case then.
     pub within: Option<Span>,
 }
@@ -301,7 +546,7 @@ impl JsonSchema for CheckDefinition {
         let common = common.as_value();
         let mut properties = common["properties"].clone();
         let mut kinds = Vec::new();
-        for kind in Kind::schemas(generator) {
+        for kind in Kind::entries(generator) {
             properties[kind.name] = kind.schema.to_value();
             kinds.push(serde_json::json!({"required": [kind.name]}));
         }

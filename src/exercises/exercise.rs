@@ -34,6 +34,8 @@ pub struct Exercise {
     pub build: Option<Build>,
     /// What runs.
     pub stack: Option<StackSpec>,
+    /// How the submission's own compose file is run.
+    pub compose: Option<ComposeRun>,
     /// What the author wrote, before the settings' caps.
     pub limits: Limits,
     /// What must hold, in the order it is shown.
@@ -66,6 +68,33 @@ pub enum SubmitKind {
     Command,
 }
 
+impl SubmitKind {
+    /// Its word in `submit`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Repository => "repository",
+            Self::Upload => "upload",
+            Self::Image => "image",
+            Self::Archive => "archive",
+            Self::Answers => "answers",
+            Self::Command => "command",
+        }
+    }
+
+    /// Whether files come in this way, to be read or built.
+    #[must_use]
+    pub fn is_files(self) -> bool {
+        matches!(self, Self::Repository | Self::Upload)
+    }
+
+    /// Whether a finished image comes in this way.
+    #[must_use]
+    pub fn is_image(self) -> bool {
+        matches!(self, Self::Image | Self::Archive)
+    }
+}
+
 /// How the image under test is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
@@ -79,6 +108,21 @@ pub struct Build {
     pub args: IndexMap<String, String>,
     /// Whether `RUN` steps get a network.
     pub internet: bool,
+    /// Ids of the secrets that are made for each grading and can be mounted by `RUN` steps.
+    pub secrets: Vec<String>,
+}
+
+/// How a submission's compose file is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComposeRun {
+    /// Path of the compose file; `None`: the one that docker compose takes.
+    pub file: Option<String>,
+    /// Profiles that are active.
+    pub profiles: Vec<String>,
+    /// Capabilities that each service keeps, without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// How long checks wait until services with a health check are healthy.
+    pub within: Duration,
 }
 
 /// One thing that must hold.
@@ -154,6 +198,21 @@ impl Exercise {
     #[must_use]
     pub fn mutant(&self, name: &str) -> Option<Content> {
         self.mutants.contains_key(name).then(|| self.folder.subtree(&format!("mutants/{name}")))?
+    }
+
+    /// Whether anything of it is built or run.
+    #[must_use]
+    pub fn needs_engine(&self) -> bool {
+        self.build.is_some()
+            || self.stack.is_some()
+            || self.compose.is_some()
+            || self.submit.iter().any(|kind| kind.is_image())
+    }
+
+    /// Whether the history of the work is checked, so that `.git` has to be handed in with it.
+    #[must_use]
+    pub fn needs_history(&self) -> bool {
+        self.checks.iter().any(|check| matches!(check.kind, Kind::Repository(_)))
     }
 
     /// Points to be had in all.

@@ -4,11 +4,14 @@
 //! together, what could never work. A mistake in one key never hides those in another.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::definition::{BuildDefinition, BuildNetwork, Definition, LimitsDefinition};
-use super::exercise::{Build, CheckSpec, Exercise, SubmitKind};
+use super::definition::{
+    BuildDefinition, BuildNetwork, Capability, ComposeDefinition, Definition, LimitsDefinition,
+};
+use super::exercise::{Build, CheckSpec, ComposeRun, Exercise, SubmitKind};
 use super::mistake::{Mistake, Mistakes};
-use crate::checks::Surroundings;
+use crate::checks::{Surroundings, Tested};
 use crate::sandbox::Limits;
 use crate::submissions::{Content, ContentLimits, Entry, Refusal};
 use crate::text::visible;
@@ -16,6 +19,8 @@ use crate::tree::{Node, Place, Value, unknown};
 use crate::units::{ByteSize, Span};
 
 mod checks;
+mod depends_on;
+mod mounts;
 mod proof;
 mod stack;
 
@@ -68,7 +73,8 @@ pub(super) fn read_content(slug: &str, folder: &Content, shown: &str) -> Result<
         Some(Ok(node)) => Some(node),
     };
     let Some(node) = node else { return Err(mistakes.sorted().0) };
-    let mut reader = Reader { folder, shown, node, mistakes };
+    let variables = variables(&node);
+    let mut reader = Reader { folder, shown, node, variables, mistakes };
     let exercise = reader.exercise(slug, statement);
     let (errors, warnings) = reader.mistakes.sorted();
     if errors.is_empty() { Ok(Exercise { warnings, ..exercise }) } else { Err(errors) }
@@ -110,6 +116,8 @@ struct Reader<'a> {
     folder: &'a Content,
     shown: &'a str,
     node: Node,
+    /// What `${…}` may name.
+    variables: Vec<String>,
     mistakes: Mistakes,
 }
 
@@ -151,23 +159,40 @@ impl Reader<'_> {
         let unread_build = unread("build", definition.build.is_some());
         let unread_around = unread_build
             || unread("stack", definition.stack.is_some())
+            || unread("compose", definition.compose.is_some())
             || unread("submit", definition.submit.is_some());
         let submit = self.submit(definition.submit);
         let build = definition.build.or(unread_build.then(BuildDefinition::default));
         let build = build.map(|build| self.build(build));
-        let stack = definition.stack.map(|stack| self.stack(stack, build.is_some()));
         let limits = self.limits(&definition.limits);
+        let composed = definition.compose.is_some();
+        let tested = if composed {
+            Tested::Composed
+        } else if build.is_some() {
+            Tested::Built
+        } else if submit.iter().any(|kind| kind.is_image()) {
+            Tested::HandedIn
+        } else {
+            Tested::Nothing
+        };
+        let stack = definition.stack.map(|stack| self.stack(stack, tested, &limits));
+        let compose = definition.compose.map(|compose| self.compose(compose));
+        let takes_files = submit.iter().any(|kind| kind.is_files());
+        self.mounted_folders(stack.as_ref(), takes_files);
 
         let path = build.as_ref().map(Build::path);
         let around = Surroundings {
             dockerfile: path.as_deref(),
             services: stack.iter().flat_map(|stack| stack.services.keys()).map(String::as_str).collect(),
-            takes_files: submit.contains(&SubmitKind::Upload),
+            stack: stack.as_ref(),
+            composed: compose.is_some(),
+            tested,
+            takes_files: takes_files || submit.contains(&SubmitKind::Archive),
             takes_answers: submit.contains(&SubmitKind::Answers),
             run_time: limits.run_time,
         };
         let checks = self.checks((!unread_around).then_some(&around));
-        self.sense(&submit, build.is_some(), &checks);
+        self.sense(&submit, build.is_some(), compose.is_some(), &checks);
         self.solution(path.as_deref(), around.takes_answers, &checks);
         let mutants = self.mutants(definition.mutants, around.takes_answers, &checks);
         Exercise {
@@ -180,6 +205,7 @@ impl Reader<'_> {
             submit,
             build,
             stack,
+            compose,
             limits,
             checks,
             mutants,
@@ -192,17 +218,8 @@ impl Reader<'_> {
     /// Keys of the format that this version cannot serve: better said than called unknown.
     fn not_yet(&mut self) {
         let Value::Map(map) = &mut self.node.value else { return };
-        for (key, instead) in
-            [("compose", "describe what runs under `stack`"), ("command", "take files and build an image")]
-        {
-            if let Some(entry) = map.shift_remove(key) {
-                self.mistakes.at(entry.key, format!("`{key}` is not supported yet; {instead}"));
-            }
-        }
-        if let Some(Value::Map(build)) = map.get_mut("build").map(|entry| &mut entry.node.value)
-            && let Some(entry) = build.shift_remove("secrets")
-        {
-            self.mistakes.at(entry.key, "`build.secrets` is not supported yet");
+        if let Some(entry) = map.shift_remove("command") {
+            self.mistakes.at(entry.key, "`command` is not supported yet; take files and build an image");
         }
     }
 
@@ -225,7 +242,7 @@ impl Reader<'_> {
             if self.node.get("submit").is_none_or(|node| node.value == Value::Null) {
                 self.wrong(
                     &["submit"],
-                    "`submit` is missing; it lists what can be handed in: `upload`, `answers`",
+                    "`submit` is missing; it lists what can be handed in: `upload`, `repository`, `image`, `archive`, `answers`",
                 );
             }
             return Vec::new();
@@ -233,7 +250,7 @@ impl Reader<'_> {
         if submit.is_empty() {
             self.wrong(
                 &["submit"],
-                "`submit` is empty, so nothing could be handed in; add `upload` or `answers`",
+                "`submit` is empty, so nothing could be handed in; add `upload`, `repository`, `image`, `archive` or `answers`",
             );
         }
         let places: Vec<Place> = self
@@ -246,22 +263,16 @@ impl Reader<'_> {
             .collect();
         for (index, kind) in submit.iter().enumerate() {
             let place = places.get(index).copied().unwrap_or_default();
-            let name = match kind {
-                SubmitKind::Upload | SubmitKind::Answers => {
-                    if submit[..index].contains(kind) {
-                        self.mistakes.at(place, "this way to hand in is there twice");
-                    }
-                    continue;
-                }
-                SubmitKind::Repository => "repository",
-                SubmitKind::Image => "image",
-                SubmitKind::Archive => "archive",
-                SubmitKind::Command => "command",
-            };
-            self.mistakes.at(
-                place,
-                format!("`{name}` is not supported yet; for now `upload` and `answers` can be handed in"),
-            );
+            if submit[..index].contains(kind) {
+                self.mistakes.at(place, "this way to hand in is there twice");
+            }
+            if *kind == SubmitKind::Command {
+                self.mistakes.at(
+                    place,
+                    "`command` is not supported yet; `upload`, `repository`, `image`, `archive` and `answers` can \
+                     be handed in",
+                );
+            }
         }
         submit
     }
@@ -302,8 +313,41 @@ impl Reader<'_> {
             }
         }
         self.variables(&["build", "args"]);
+        for id in build.secrets.keys() {
+            if !is_secret_id(id) {
+                self.wrong(
+                    &["build", "secrets", id],
+                    format!(
+                        "`{}` is no id for a secret; use lower-case letters, digits and `_`",
+                        visible(id)
+                    ),
+                );
+            }
+        }
         let internet = build.network == BuildNetwork::Internet;
-        Build { context, dockerfile, target: build.target, args: build.args, internet }
+        let secrets = build.secrets.into_keys().collect();
+        Build { context, dockerfile, target: build.target, args: build.args, internet, secrets }
+    }
+
+    fn compose(&mut self, compose: ComposeDefinition) -> ComposeRun {
+        if self.node.get("build").is_some() {
+            let instead = "which services are built, the compose file says";
+            self.wrong(&["build"], format!("`build` cannot stand beside `compose`; {instead}"));
+        }
+        let file = compose.file.map(|file| {
+            relative(&file).filter(|path| !path.is_empty()).unwrap_or_else(|| {
+                let what = "`compose.file` is a path in the submission, such as `compose.yaml`, without `..`";
+                self.wrong(&["compose", "file"], what);
+                file
+            })
+        });
+        let within = compose.within.map_or(Duration::from_mins(1), |within| within.0);
+        if within.is_zero() || within > Duration::from_hours(1) {
+            self.wrong(&["compose", "within"], "`within` can be between 1 ms and 1 h");
+        }
+        let capabilities =
+            compose.capabilities.into_iter().map(Capability::name).map(str::to_owned).collect();
+        ComposeRun { file, profiles: compose.profiles, capabilities, within }
     }
 
     fn limits(&mut self, limits: &LimitsDefinition) -> Limits {
@@ -345,12 +389,7 @@ impl Reader<'_> {
                 format!("`limits.pids` is {pids}; it can be between 1 and 32768"),
             );
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 10 and 64,000, or else a mistake that is told; casting saturates"
-        )]
-        let cpu_millis = (cpus * 1000.0).round() as u32;
+        let cpu_millis = cpu_millis(cpus);
         Limits { memory_bytes, cpu_millis, pids, disk_bytes, build_time, run_time, log_bytes }
     }
 
@@ -375,30 +414,53 @@ impl Reader<'_> {
     fn variables_in(&mut self, text: &str, place: Place) {
         for (at, _) in text.match_indices("${") {
             let Some((name, _)) = text[at + 2..].split_once('}') else { continue };
-            let ours = name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            if ours && !super::VARIABLES.contains(&name) {
-                let message = unknown("variable", name, super::VARIABLES.iter().copied());
+            let ours = is_secret_id(name.strip_prefix("secret.").unwrap_or(name));
+            if ours && !self.variables.iter().any(|known| known == name) {
+                let message = unknown("variable", name, self.variables.iter().map(String::as_str));
                 self.mistakes.at(place, message.replace(&format!("`{name}`"), &format!("`${{{name}}}`")));
             }
         }
     }
 
     /// Whether ways to hand in, build and checks fit together.
-    fn sense(&mut self, submit: &[SubmitKind], builds: bool, checks: &[CheckSpec]) {
+    fn sense(&mut self, submit: &[SubmitKind], builds: bool, composed: bool, checks: &[CheckSpec]) {
         if submit.is_empty() || checks.is_empty() {
             return;
         }
         let takes = |kind| submit.contains(&kind);
         let asks = checks.iter().any(|check| check.kind.question().is_some());
         let looks = checks.iter().any(|check| check.kind.question().is_none());
-        if builds && !takes(SubmitKind::Upload) {
-            self.wrong(&["submit"], "an image is built from files, and `submit` takes none; add `upload`");
+        let files = submit.iter().find(|kind| kind.is_files());
+        let image = submit.iter().find(|kind| kind.is_image());
+        if let Some(image) = image {
+            let name = image.name();
+            if builds || composed {
+                let other = if builds { "build" } else { "compose" };
+                self.wrong(
+                    &["submit"],
+                    format!("`{name}` hands in a finished image, and `{other}` wants files to make it of; take one out"),
+                );
+            } else if let Some(files) = files {
+                let files = files.name();
+                self.wrong(
+                    &["submit"],
+                    format!(
+                        "an exercise takes files (`{files}`) or a finished image (`{name}`); take one out"
+                    ),
+                );
+            }
+        } else if (builds || composed) && files.is_none() {
+            let what = if builds { "an image is built from" } else { "a compose file is among" };
+            self.wrong(&["submit"], format!("{what} files, and `submit` takes none; add `upload`"));
         }
-        if takes(SubmitKind::Upload) && !builds && !looks {
+        if let Some(kind) = files.or(image)
+            && !builds
+            && !looks
+        {
+            let (name, what) = (kind.name(), if files.is_some() { "files" } else { "an image" });
             self.wrong(
                 &["submit"],
-                "`upload` takes files that nothing looks at; add `build`, or a check of files",
+                format!("`{name}` takes {what} that nothing looks at; add a check of it"),
             );
         }
         if takes(SubmitKind::Answers) && !asks {
@@ -410,6 +472,16 @@ impl Reader<'_> {
     }
 }
 
+/// CPUs in thousandths; what is out of bounds is told as a mistake, and casting saturates.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 10 and 64,000, or else a mistake that is told; casting saturates"
+)]
+fn cpu_millis(cpus: f64) -> u32 {
+    (cpus * 1000.0).round() as u32
+}
+
 /// A path below a folder with `./` and slashes at the end taken off; `None` where it leads out.
 fn relative(path: &str) -> Option<String> {
     if path.starts_with('/') || path.contains(['\\', '\0']) {
@@ -417,6 +489,18 @@ fn relative(path: &str) -> Option<String> {
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     (!parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+/// What texts of this definition can name with `${…}`.
+fn variables(node: &Node) -> Vec<String> {
+    let secrets = node.get("build").and_then(|build| build.get("secrets")).and_then(Node::map);
+    let secrets = secrets.into_iter().flat_map(|secrets| secrets.keys()).map(|id| super::secret_variable(id));
+    super::VARIABLES.iter().map(|name| (*name).to_owned()).chain(secrets).collect()
+}
+
+fn is_secret_id(id: &str) -> bool {
+    id.starts_with(|c: char| c.is_ascii_lowercase())
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn is_variable_name(name: &str) -> bool {

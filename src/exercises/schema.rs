@@ -16,7 +16,7 @@ pub fn schema() -> Value {
 
 /// Takes out what an editor would show and nobody wants to read: defaults of nothing, and line ends of
 /// our source in descriptions.
-fn tidy(schema: &mut Schema) {
+pub(super) fn tidy(schema: &mut Schema) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
     }

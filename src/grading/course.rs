@@ -74,6 +74,7 @@ impl From<&Fault> for Cause {
         match fault {
             Fault::Platform(error) => Self::platform(error),
             Fault::Exercise(sentence) => Self::exercise(sentence.clone()),
+            Fault::NoService(..) => Self::exercise(fault.to_string()),
         }
     }
 }
@@ -91,6 +92,8 @@ pub(super) struct Course<'a> {
     pub log_truncated: bool,
     pub image: Option<ImageReport>,
     pub engine: Option<EngineReport>,
+    /// What all checks of a running stack have to do with, and the first of them, which tells it.
+    remark: Option<(usize, Evidence)>,
 }
 
 impl<'a> Course<'a> {
@@ -106,7 +109,18 @@ impl<'a> Course<'a> {
             log_truncated: false,
             image: None,
             engine: None,
+            remark: None,
         }
+    }
+
+    /// Gives the first check of the stack, as the exercise has them, a further piece of evidence, whatever its
+    /// outcome will be: something that concerns all of them and is read once.
+    pub fn remark(&mut self, evidence: Evidence) {
+        let lives = |check: &CheckSpec| matches!(check.kind.phase(), Phase::Run | Phase::Disturb);
+        let checks = &self.exercise.checks;
+        // What a hidden check found is not for the student.
+        let shown = checks.iter().position(|check| lives(check) && !check.hidden);
+        self.remark = shown.or_else(|| checks.iter().position(lives)).map(|first| (first, evidence));
     }
 
     /// Ends the phase before, if one runs, and begins this one.
@@ -186,6 +200,10 @@ impl<'a> Course<'a> {
     }
 
     fn record(&mut self, index: usize, outcome: OutcomeKind, detail: Detail, seconds: f64) {
+        let mut detail = detail;
+        detail
+            .evidence
+            .extend(self.remark.take_if(|(first, _)| *first == index).map(|(_, evidence)| evidence));
         let check = &self.exercise.checks[index];
         let earned = if outcome == OutcomeKind::Passed { check.points } else { 0 };
         let wants_hint = matches!(outcome, OutcomeKind::Failed);
@@ -202,6 +220,7 @@ impl<'a> Course<'a> {
             hint: check.hints.first().filter(|_| wants_hint).cloned(),
             explain: check.explain.clone().filter(|_| wants_hint),
             hidden: check.hidden,
+            review: None,
             seconds,
         };
         (self.observer)(Step::Outcome(Box::new(report.clone())));

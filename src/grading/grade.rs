@@ -1,9 +1,10 @@
 //! The phases of one grading, in their order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -12,15 +13,17 @@ use rand::distr::{Alphanumeric, SampleString as _};
 
 use super::course::{Cause, Course, Observer, Step};
 use crate::checks::matcher::{Variables, fill};
-use crate::checks::{Fault, Finding, Scene};
+use crate::checks::{Fault, Finding, Pulled, Scene};
 use crate::clock::Clock;
-use crate::exercises::{Build, CheckSpec, Exercise};
+use crate::exercises::{Build, CheckSpec, Exercise, secret_variable};
 use crate::report::{EngineReport, Evidence, ImageReport, Phase, Report, Verdict};
 use crate::sandbox::{
     BuildError, BuildFailureReason, BuildRequest, Builder, Engine, Image, LogLine, LogSink, Prepared,
-    Sandbox, Stack, StackSpec, StartError,
+    Sandbox, Source, Stack, StackSpec, StartError,
 };
 use crate::submissions::dockerfile::{BuildKitFeature, Dockerfile};
+use crate::submissions::dockerignore::Dockerignore;
+use crate::submissions::remote::PulledImage;
 use crate::submissions::{Answers, Content};
 
 /// What was handed in, as it is graded.
@@ -29,6 +32,33 @@ pub struct Handed {
     pub content: Content,
     /// The answers; empty where only files are asked.
     pub answers: Answers,
+    /// The image, where that is what is handed in.
+    pub image: Option<Arc<PulledImage>>,
+    /// The reference by which it was handed in.
+    pub reference: Option<String>,
+}
+
+impl Handed {
+    /// Files and answers.
+    #[must_use]
+    pub fn new(content: Content, answers: Answers) -> Self {
+        Self { content, answers, image: None, reference: None }
+    }
+
+    /// An image out of a registry.
+    #[must_use]
+    pub fn pulled(reference: String, image: PulledImage, answers: Answers) -> Self {
+        Self {
+            image: Some(Arc::new(image)),
+            reference: Some(reference),
+            ..Self::new(Content::empty(), answers)
+        }
+    }
+
+    fn seen(&self) -> Option<Pulled<'_>> {
+        let (image, reference) = (self.image.as_ref()?, self.reference.as_ref()?);
+        Some(Pulled { reference, digest: &image.digest, platform: &image.platform })
+    }
 }
 
 /// One grading to be carried out.
@@ -38,9 +68,13 @@ pub struct Job<'a> {
     /// What is asked.
     pub exercise: &'a Exercise,
     /// Brings what was handed in; its time is the phase `fetch`.
-    pub fetch: BoxFuture<'a, Result<Handed, Cause>>,
+    pub fetch: BoxFuture<'a, Result<Handed, Halt>>,
     /// Told of every step.
     pub observer: Observer,
+    /// Whether the memory of what runs is measured, which costs the engine some work.
+    pub measured: bool,
+    /// Whether what was handed in is the exercise author's own: see [`BuildRequest::trusted`].
+    pub trusted: bool,
 }
 
 /// The outcome of [`grade`]: the report at once, the clean-up when the report is stored.
@@ -49,6 +83,8 @@ pub struct Graded {
     pub report: Report,
     /// The fault behind a fault verdict.
     pub cause: Option<Cause>,
+    /// The most memory that a container had, in bytes, where it was measured.
+    pub peak_memory: Option<u64>,
     sandbox: Option<Sandbox>,
 }
 
@@ -59,7 +95,7 @@ impl Graded {
         let mut course = Course::new(exercise, Arc::new(|_| ()), clock);
         course.break_rest(cause);
         let (report, cause) = course.into_report();
-        Self { report, cause, sandbox: None }
+        Self { report, cause, peak_memory: None, sandbox: None }
     }
 
     /// Removes everything the grading made in the engine. Call it when the verdict is published:
@@ -74,11 +110,11 @@ impl Graded {
 /// Grades one submission: `fetch`, `read`, `build`, `image`, `run`, `disturb`. Never fails: what goes
 /// wrong is in the report, as the student's failure or as a fault, which are never mixed up.
 ///
-/// `engine` may be `None` for exercises that need none (see [`needs_engine`]).
+/// `engine` may be `None` for exercises that need none (see [`Exercise::needs_engine`]).
 pub async fn grade(job: Job<'_>, engine: Option<&Engine>, clock: &Clock) -> Graded {
-    let Job { id, exercise, fetch, observer } = job;
+    let Job { id, exercise, fetch, observer, measured, trusted } = job;
     let mut course = Course::new(exercise, observer.clone(), clock);
-    let needed = needs_engine(exercise);
+    let needed = exercise.needs_engine();
     let mut sandbox = None;
     match (needed, engine) {
         (true, None) => course.break_rest(Cause {
@@ -96,33 +132,35 @@ pub async fn grade(job: Job<'_>, engine: Option<&Engine>, clock: &Clock) -> Grad
                 });
                 engine.sandbox(&id, exercise.limits.clone())
             });
-            let walk = Walk::new(exercise, observer, clock, sandbox.as_ref());
+            if measured && let Some(sandbox) = &sandbox {
+                sandbox.measure_memory();
+            }
+            let walk = Walk::new(exercise, observer, clock, sandbox.as_ref(), trusted);
             walk.phases(&mut course, fetch).await;
         }
     }
     let (report, cause) = course.into_report();
-    Graded { report, cause, sandbox }
+    let peak_memory = sandbox.as_ref().and_then(Sandbox::peak_memory);
+    Graded { report, cause, peak_memory, sandbox }
 }
 
-/// Whether anything of this exercise is built or run.
-#[must_use]
-pub fn needs_engine(exercise: &Exercise) -> bool {
-    exercise.build.is_some() || exercise.stack.is_some()
-}
-
-/// Values of this grading alone, for `${random}` in definitions: unguessable, so that an answer
+/// Values of this grading alone, for `${random}` and the build's secrets in definitions: unguessable, so that an answer
 /// cannot be baked into an image.
-fn variables() -> Variables {
-    let random = Alphanumeric.sample_string(&mut rand::rng(), 16).to_lowercase();
-    Variables::from([("random".to_owned(), random)])
+fn variables(exercise: &Exercise) -> Variables {
+    let secrets = exercise.build.iter().flat_map(|build| &build.secrets).map(|id| secret_variable(id));
+    std::iter::once("random".to_owned())
+        .chain(secrets)
+        .map(|name| (name, Alphanumeric.sample_string(&mut rand::rng(), 16).to_lowercase()))
+        .collect()
 }
 
 /// What stays the same during one walk through the phases.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     exercise: &'a Exercise,
-    observer: Observer,
+    pub(super) observer: Observer,
     clock: &'a Clock,
-    sandbox: Option<&'a Sandbox>,
+    pub(super) sandbox: Option<&'a Sandbox>,
+    trusted: bool,
     variables: Variables,
     /// Path of the Dockerfile in the content.
     dockerfile: Option<String>,
@@ -132,14 +170,15 @@ struct Walk<'a> {
 
 /// What there is to look at so far.
 #[derive(Clone, Copy)]
-struct View<'a> {
-    handed: &'a Handed,
-    image: Option<&'a Image>,
-    stack: Option<&'a Stack>,
+pub(super) struct View<'a> {
+    pub(super) handed: &'a Handed,
+    pub(super) image: Option<&'a Image>,
+    pub(super) stack: Option<&'a Stack>,
 }
 
 /// What stands in the way of the phases that follow.
-enum Halt {
+#[derive(Debug)]
+pub enum Halt {
     /// The student's work stops here; a sentence and the proof.
     Student(String, Option<Evidence>),
     /// Ours.
@@ -158,8 +197,9 @@ impl<'a> Walk<'a> {
         observer: Observer,
         clock: &'a Clock,
         sandbox: Option<&'a Sandbox>,
+        trusted: bool,
     ) -> Self {
-        let variables = variables();
+        let variables = variables(exercise);
         let build = exercise.build.as_ref();
         let dockerfile = build.map(dockerfile_path);
         let build_args = build
@@ -167,13 +207,17 @@ impl<'a> Walk<'a> {
             .flat_map(|build| &build.args)
             .map(|(name, value)| (name.clone(), fill(value, &variables).into_owned()))
             .collect();
-        Self { exercise, observer, clock, sandbox, variables, dockerfile, build_args }
+        Self { exercise, observer, clock, sandbox, trusted, variables, dockerfile, build_args }
     }
 }
 
 impl Walk<'_> {
-    async fn phases(&self, course: &mut Course<'_>, fetch: BoxFuture<'_, Result<Handed, Cause>>) {
-        if let Err(halt) = self.try_phases(course, fetch).await {
+    async fn phases(&self, course: &mut Course<'_>, fetch: BoxFuture<'_, Result<Handed, Halt>>) {
+        let ended = match &self.exercise.compose {
+            Some(run) => self.compose_phases(run, course, fetch).await,
+            None => self.try_phases(course, fetch).await,
+        };
+        if let Err(halt) = ended {
             match halt {
                 Halt::Student(because, evidence) => course.skip_rest(&because, evidence),
                 Halt::Fault(cause) => course.break_rest(cause),
@@ -184,7 +228,7 @@ impl Walk<'_> {
     async fn try_phases(
         &self,
         course: &mut Course<'_>,
-        fetch: BoxFuture<'_, Result<Handed, Cause>>,
+        fetch: BoxFuture<'_, Result<Handed, Halt>>,
     ) -> Result<(), Halt> {
         course.begin(Phase::Fetch);
         // Pods need only the exercise: they are made while the content is fetched and built.
@@ -196,9 +240,13 @@ impl Walk<'_> {
             }
         };
         let built = async {
-            let handed = fetch.await.map_err(Halt::Fault)?;
+            let handed = fetch.await?;
+            let given = self.load(&handed).await?;
             self.read(course, &handed).await;
-            let image = self.build(course, &handed).await?;
+            let image = match given {
+                Some(image) => Some(image),
+                None => self.build(course, &handed).await?,
+            };
             Ok::<_, Halt>((handed, image))
         };
         let (prepared, built) = tokio::join!(prepare, built);
@@ -211,9 +259,14 @@ impl Walk<'_> {
         course.begin(Phase::Image);
         // The stack starts while the image is being looked at.
         let inspected = stack.as_ref().map(|stack| self.inspected(stack)).unwrap_or_default();
+        let folders = stack.as_ref().map(|stack| mounted_folders(stack, &handed.content));
+        let folders = folders.transpose()?.unwrap_or_default();
         let start = async {
             match prepared {
-                Some(prepared) => prepared.start(&image, self.log_sink(), &inspected).await.map(Some),
+                Some(prepared) => {
+                    let prepared = prepared.with_folders(folders);
+                    prepared.start(&image, self.log_sink(), &inspected).await.map(Some)
+                }
                 None => Ok(None),
             }
         };
@@ -237,9 +290,16 @@ impl Walk<'_> {
             StartError::Refused { sentence, .. } => Halt::Student(sentence, None),
             StartError::Platform(error) => error.into(),
         })?;
-        let view = View { handed: &handed, image: Some(&found), stack: stack.as_ref() };
+        self.live(course, View { handed: &handed, image: Some(&found), stack: stack.as_ref() }, sandbox)
+            .await;
+        Ok(())
+    }
+
+    /// The checks of the running stack: those that only look, side by side, then those that disturb it, one
+    /// after another.
+    pub(super) async fn live(&self, course: &mut Course<'_>, view: View<'_>, sandbox: &Sandbox) {
         let stopwatch = self.clock.stopwatch();
-        let run_time = self.exercise.limits.run_time;
+        let run_time = sandbox.limits().run_time;
         self.side_by_side(course, Phase::Run, view, Some(run_time)).await;
         if course.has(Phase::Disturb) {
             course.begin(Phase::Disturb);
@@ -251,14 +311,23 @@ impl Walk<'_> {
         }
         course.end();
         course.log_truncated |=
-            stack.iter().flat_map(Stack::services).any(|service| service.output().truncated);
-        Ok(())
+            view.stack.iter().flat_map(|stack| stack.services()).any(|service| service.output().truncated);
     }
 
-    async fn read(&self, course: &mut Course<'_>, handed: &Handed) {
+    pub(super) async fn read(&self, course: &mut Course<'_>, handed: &Handed) {
         course.begin(Phase::Read);
         let view = View { handed, image: None, stack: None };
         self.side_by_side(course, Phase::Read, view, None).await;
+    }
+
+    /// Gives the engine the image that was handed in; its id there. `None` where none was.
+    async fn load(&self, handed: &Handed) -> Result<Option<String>, Halt> {
+        let (Some(image), Some(sandbox)) = (&handed.image, self.sandbox) else { return Ok(None) };
+        let archive = |name: &str| image.docker_archive(name);
+        match sandbox.load(&image.id(), archive).await? {
+            Ok(id) => Ok(Some(id)),
+            Err(sentence) => Err(Halt::Student(sentence, None)),
+        }
     }
 
     /// Builds the image under test. `None` where the exercise builds nothing.
@@ -267,7 +336,18 @@ impl Walk<'_> {
             return Ok(None);
         };
         course.begin(Phase::Build);
-        let (request, only_buildkit) = self.build_request(build, &handed.content)?;
+        let (request, only_buildkit) = self.build_request(build, &self.build_args, &handed.content)?;
+        self.build_image(course, sandbox, request, only_buildkit).await.map(Some)
+    }
+
+    /// Builds one image; its id.
+    pub(super) async fn build_image(
+        &self,
+        course: &mut Course<'_>,
+        sandbox: &Sandbox,
+        request: BuildRequest,
+        only_buildkit: Option<BuildKitFeature>,
+    ) -> Result<String, Halt> {
         match sandbox.build(request, self.log_sink()).await {
             Ok(done) => {
                 course.log_truncated |= done.log_truncated;
@@ -278,7 +358,7 @@ impl Walk<'_> {
                     };
                     engine.builder = Some(name.to_owned());
                 }
-                Ok(Some(done.image))
+                Ok(done.image)
             }
             Err(BuildError::Failed(mut failure)) => {
                 if let (BuildFailureReason::NeedsBuildKit, Some(feature)) = (failure.reason, only_buildkit) {
@@ -295,9 +375,10 @@ impl Walk<'_> {
     }
 
     /// What the sandbox is asked to build, and the first thing in it that only BuildKit can do.
-    fn build_request(
+    pub(super) fn build_request(
         &self,
         build: &Build,
+        args: &IndexMap<String, String>,
         content: &Content,
     ) -> Result<(BuildRequest, Option<BuildKitFeature>), Halt> {
         let tree = if build.context == "." {
@@ -319,21 +400,32 @@ impl Walk<'_> {
             return Err(Halt::Student(sentence, Some(listing(content))));
         };
         let dockerfile = Dockerfile::read(text).map_err(|error| Halt::Student(error.to_string(), None))?;
+        let ignore_file = tree.ignore_file(&build.dockerfile).and_then(|path| tree.file(&path));
+        if let Some(mistake) = ignore_file.and_then(|file| Dockerignore::read(file).mistake().cloned()) {
+            return Err(Halt::Student(mistake.to_string(), None));
+        }
         let only_buildkit = dockerfile.needs_buildkit();
         let request = BuildRequest {
             context: tree.build_context(&build.dockerfile).tar(),
             dockerfile: build.dockerfile.clone(),
             target: build.target.clone(),
-            bases: dockerfile.images(&self.build_args),
+            bases: dockerfile.images(args),
             needs_buildkit: only_buildkit.is_some(),
-            args: self.build_args.clone(),
+            args: args.clone(),
+            secrets: build
+                .secrets
+                .iter()
+                .map(|id| (id.clone(), self.variables[&secret_variable(id)].clone()))
+                .collect(),
+            trusted: self.trusted,
             internet: build.internet,
+            ..BuildRequest::default()
         };
         Ok((request, only_buildkit))
     }
 
     /// The stack with this grading's values filled in; `None` where no check looks at one.
-    fn stack_spec(&self) -> Option<StackSpec> {
+    pub(super) fn stack_spec(&self) -> Option<StackSpec> {
         let looked_at = self
             .exercise
             .checks
@@ -344,7 +436,9 @@ impl Walk<'_> {
             for value in service.env.values_mut() {
                 *value = self.fill(value);
             }
-            for argument in service.command.iter_mut().chain(service.entrypoint.iter_mut()).flatten() {
+            let test = service.healthcheck.as_mut().and_then(|health| health.test.as_mut());
+            let words = service.command.iter_mut().chain(service.entrypoint.iter_mut()).chain(test);
+            for argument in words.flatten() {
                 *argument = self.fill(argument);
             }
         }
@@ -352,7 +446,7 @@ impl Walk<'_> {
     }
 
     /// The services whose processes checks will look at while they run.
-    fn inspected<'s>(&'s self, stack: &'s StackSpec) -> HashSet<&'s str> {
+    pub(super) fn inspected<'s>(&'s self, stack: &'s StackSpec) -> HashSet<&'s str> {
         let checks = self.exercise.checks.iter();
         checks
             .flat_map(|check| check.kind.inspects())
@@ -364,7 +458,7 @@ impl Walk<'_> {
         fill(text, &self.variables).into_owned()
     }
 
-    fn log_sink(&self) -> LogSink {
+    pub(super) fn log_sink(&self) -> LogSink {
         let observer = self.observer.clone();
         Arc::new(move |line: LogLine| observer(Step::Log(line)))
     }
@@ -374,11 +468,14 @@ impl Walk<'_> {
             id,
             content: &view.handed.content,
             answers: &view.handed.answers,
+            context: self.exercise.build.as_ref().map_or(".", |build| &build.context),
             dockerfile: self.dockerfile.as_deref(),
             build_args: &self.build_args,
             target: self.exercise.build.as_ref().and_then(|build| build.target.as_deref()),
+            pulled: view.handed.seen(),
             image: view.image,
             stack: view.stack,
+            composed: self.exercise.compose.is_some(),
             sandbox: self.sandbox,
             variables: &self.variables,
             clock: self.clock,
@@ -420,9 +517,12 @@ impl Walk<'_> {
         let found = match tokio::time::timeout(bound, check.kind.look(&scene)).await {
             Ok(found) => found,
             Err(_) if bound < own => Err(Fault::Exercise(format!(
-                "check `{}` did not fit into the run time of {} s; raise limits.run_time or shorten the checks",
+                "check `{}` did not fit into the run time of {} s; raise limits.run_time (and sandbox.max_run_time) or \
+                 shorten the checks",
                 check.id,
-                self.exercise.limits.run_time.as_secs()
+                self.sandbox
+                    .map_or(self.exercise.limits.run_time, |sandbox| sandbox.limits().run_time)
+                    .as_secs()
             ))),
             Err(_) => Err(Fault::Platform(crate::sandbox::Error::TimedOut {
                 action: format!("carry out check `{}`", check.id),
@@ -441,8 +541,31 @@ fn dockerfile_path(build: &Build) -> String {
     }
 }
 
+/// A tar of each folder of the submission that a service mounts.
+pub(super) fn mounted_folders(stack: &StackSpec, content: &Content) -> Result<HashMap<String, Bytes>, Halt> {
+    let mut folders = HashMap::new();
+    for (name, mount) in stack
+        .services
+        .iter()
+        .flat_map(|(name, service)| service.mounts.iter().map(move |mount| (name, mount)))
+    {
+        let Source::Folder(folder) = &mount.source else { continue };
+        let files = if folder == "." { Some(content.clone()) } else { content.subtree(folder) };
+        let Some(files) = files else {
+            let sentence = format!(
+                "The service `{name}` gets the folder `{folder}` of the submission at {}, and the submission has no \
+                 such folder.",
+                mount.target
+            );
+            return Err(Halt::Student(sentence, Some(listing(content))));
+        };
+        folders.insert(folder.clone(), files.tar());
+    }
+    Ok(folders)
+}
+
 /// What the submission consists of, as evidence for a file that was not found.
-fn listing(content: &Content) -> Evidence {
+pub(super) fn listing(content: &Content) -> Evidence {
     const SHOWN: usize = 40;
     let entries = content.entries();
     let mut lines: Vec<String> =

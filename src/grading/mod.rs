@@ -3,15 +3,20 @@
 //! `drydock grade`, `drydock exercise verify` and the worker behind the web use the very same
 //! [`grade()`]. The room knows the sandbox, the checks and the store; it knows nothing of pages.
 //!
+//! * `fetch.rs` brings what was handed in by its address.
 //! * `grade.rs` runs the phases and turns what checks find into a report.
+//! * `compose.rs` is the way through them where the submission's own compose file runs.
 //! * `course.rs` keeps what is known of each check while the phases go by.
 //! * `verify.rs` proves an exercise with its solution, starter and mutants.
 //! * `worker.rs` claims gradings, keeps their leases and stores their reports.
 
+mod compose;
 mod course;
+mod fetch;
 mod grade;
 pub mod verify;
 pub mod worker;
 
 pub use course::{Cause, Observer, Step};
-pub use grade::{Graded, Handed, Job, grade, needs_engine};
+pub use fetch::Fetcher;
+pub use grade::{Graded, Halt, Handed, Job, grade};

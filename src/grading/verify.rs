@@ -1,19 +1,27 @@
 //! Proves an exercise: the solution passes twice, the starter does not, and every mutant fails
 //! exactly the checks it names, so that no check can rot into one that never fails.
 //!
-//! Called by `drydock exercise verify`; uses the very same [`grade()`](super::grade()) as everybody.
+//! Called by `drydock exercise verify`; uses the very same [`grade()`](super::grade()) as everybody. What is
+//! no proof against an exercise but still odd (a hint that gives the answer away, a check whose outcome
+//! changes) is a [`Warning`].
 
-use std::collections::BTreeSet;
+mod judge;
+mod warnings;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
+
+pub use warnings::{Warning, WarningKind, hint_warnings};
 
 use super::course::Observer;
 use super::grade::{Handed, Job, grade};
 use crate::clock::Clock;
 use crate::exercises::Exercise;
-use crate::report::{OutcomeKind, Report, Verdict};
+use crate::report::{Phase, Report, Verdict};
 use crate::sandbox::Engine;
 use crate::submissions::{Answers, Content};
 
@@ -24,8 +32,10 @@ pub const ANSWERS_FILE: &str = "answers.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "what", content = "name")]
 pub enum Trial {
-    /// The solution, for the first or second time.
-    Solution(u8),
+    /// The solution, for the first, second or a later time.
+    Solution(u32),
+    /// The solution, its checks in reverse order.
+    Reordered,
     /// The starter files as they are handed out.
     Starter,
     /// A solution broken on purpose.
@@ -36,7 +46,9 @@ impl std::fmt::Display for Trial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Solution(1) => write!(f, "solution"),
-            Self::Solution(_) => write!(f, "solution, again"),
+            Self::Solution(2) => write!(f, "solution, again"),
+            Self::Solution(run) => write!(f, "solution, run {run}"),
+            Self::Reordered => write!(f, "solution, checks in reverse order"),
             Self::Starter => write!(f, "starter"),
             Self::Mutant(name) => write!(f, "mutant {name}"),
         }
@@ -49,12 +61,28 @@ pub struct TrialResult {
     /// Which trial.
     #[serde(flatten)]
     pub trial: Trial,
+    /// Which run of it, from 1.
+    pub run: u32,
     /// Why it does not prove what it should, in sentences for the author; empty when it does.
     pub problems: Vec<String>,
     /// Whether it was the platform that failed, so that nothing was proven either way.
     pub platform_fault: bool,
     /// Wall clock of the grading.
     pub seconds: f64,
+    /// What it needed of the exercise's limits.
+    pub usage: Usage,
+}
+
+/// What a trial needed of the exercise's limits.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Usage {
+    /// The most memory that a container had; only told of the solution's first run, where anything runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// The build.
+    pub build_seconds: f64,
+    /// Everything after the build that counts as run time.
+    pub run_seconds: f64,
 }
 
 /// The whole proof of one exercise.
@@ -64,10 +92,14 @@ pub struct Proof {
     pub exercise: String,
     /// Its version.
     pub version: String,
-    /// Every trial in the order it was run.
+    /// Every trial: the solution's, the starter's, the mutants' in the order of the exercise.
     pub trials: Vec<TrialResult>,
     /// What is wrong with the set of mutants as a whole.
     pub problems: Vec<String>,
+    /// What is odd and no proof against the exercise.
+    pub warnings: Vec<Warning>,
+    /// The trials' wall clock together.
+    pub seconds: f64,
 }
 
 impl Proof {
@@ -84,56 +116,200 @@ impl Proof {
     }
 }
 
-/// Runs every trial of an exercise, one after another, and tells of each as it ends.
+/// How trials are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Trials at a time, at least one.
+    pub jobs: usize,
+    /// How often every trial is run, at least once; the solution is always run twice.
+    pub repeat: u32,
+}
+
+/// Something that happened while proving.
+pub enum Progress<'a> {
+    /// A trial began.
+    Began {
+        /// The exercise's slug.
+        exercise: &'a str,
+        /// Which trial, and which run of it.
+        trial: (&'a Trial, u32),
+    },
+    /// A trial ended.
+    Ended {
+        /// The exercise's slug.
+        exercise: &'a str,
+        /// How it went.
+        result: &'a TrialResult,
+        /// Trials of this exercise that have ended, and all of them.
+        own: (usize, usize),
+        /// Trials of all exercises that have ended, and all of them.
+        all: (usize, usize),
+    },
+}
+
+/// A trial that is to be run, and for which exercise (by its place among them).
+struct Planned {
+    exercise: usize,
+    trial: Trial,
+    run: u32,
+    content: Content,
+}
+
+/// A trial that was run.
+struct Tried {
+    result: TrialResult,
+    report: Option<Report>,
+}
+
+/// The trials that the engine's machine has room for at a time: by its CPUs, and by the memory that the
+/// exercise with the most needs for what it runs.
+#[must_use]
+pub fn room(exercises: &[Arc<Exercise>], engine: Option<&Engine>) -> usize {
+    let Some(facts) = engine.map(Engine::facts) else {
+        return std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    };
+    let memory = |exercise: &Arc<Exercise>| {
+        let services = exercise.stack.as_ref().map_or(1, |stack| stack.services.len().max(1));
+        exercise.limits.memory_bytes.saturating_mul(u64::try_from(services).unwrap_or(u64::MAX))
+    };
+    let largest = exercises.iter().map(memory).max().unwrap_or(0).max(1);
+    // The engine, its cache and everybody else want some too.
+    let fit = usize::try_from(facts.memory_bytes / 2 / largest).unwrap_or(usize::MAX);
+    facts.cpus.min(fit).max(1)
+}
+
+/// Runs every trial of every exercise, as many at a time as the plan says, and tells of each as it begins
+/// and ends. The proofs come in the order of the exercises.
 pub async fn verify(
-    exercise: &Exercise,
+    exercises: &[Arc<Exercise>],
     engine: Option<&Engine>,
     clock: &Clock,
     observer: Observer,
-    mut each: impl FnMut(&TrialResult),
-) -> Proof {
-    let mut proof = Proof {
-        exercise: exercise.slug.clone(),
-        version: exercise.version.clone(),
-        trials: Vec::new(),
-        problems: unproven_checks(exercise),
-    };
-    for (trial, content) in trials(exercise, &mut proof.problems) {
-        let stopwatch = clock.stopwatch();
-        let (problems, platform_fault) = match handed(&content) {
-            Err(problem) => (vec![problem], false),
-            Ok(handed) => {
-                let report = run(exercise, handed, engine, clock, &observer).await;
-                let mut problems = Vec::new();
-                judge(exercise, &trial, &report.0, report.1.as_deref(), &mut problems);
-                (problems, report.0.verdict == Verdict::PlatformFault)
-            }
-        };
-        let result = TrialResult { trial, problems, platform_fault, seconds: stopwatch.seconds() };
-        each(&result);
-        proof.trials.push(result);
+    plan: Plan,
+    tell: impl Fn(Progress<'_>),
+) -> Vec<Proof> {
+    let mut problems = Vec::new();
+    let mut planned = Vec::new();
+    for (index, exercise) in exercises.iter().enumerate() {
+        let mut found = judge::unproven_checks(exercise);
+        planned.extend(trials(index, exercise, plan.repeat.max(1), &mut found));
+        problems.push(found);
     }
-    proof
+    let counts: Vec<usize> = (0..exercises.len())
+        .map(|index| planned.iter().filter(|planned| planned.exercise == index).count())
+        .collect();
+    let all = planned.len();
+    let places: Vec<(usize, Trial, u32)> =
+        planned.iter().map(|planned| (planned.exercise, planned.trial.clone(), planned.run)).collect();
+    // What a solution builds, its mutants find in the cache.
+    planned.sort_by_key(|planned| planned.trial != Trial::Solution(1));
+
+    let ended: Vec<AtomicUsize> = exercises.iter().map(|_| AtomicUsize::new(0)).collect();
+    let (tell, ended) = (&tell, &ended);
+    let counts = &counts;
+    let running = planned.into_iter().map(|planned| {
+        let observer = Arc::clone(&observer);
+        async move {
+            let exercise = &exercises[planned.exercise];
+            let slug = exercise.slug.as_str();
+            tell(Progress::Began { exercise: slug, trial: (&planned.trial, planned.run) });
+            let tried = run(exercise, &planned, engine, clock, observer).await;
+            let own = ended[planned.exercise].fetch_add(1, Ordering::Relaxed) + 1;
+            let done = ended.iter().map(|ended| ended.load(Ordering::Relaxed)).sum();
+            tell(Progress::Ended {
+                exercise: slug,
+                result: &tried.result,
+                own: (own, counts[planned.exercise]),
+                all: (done, all),
+            });
+            (planned.exercise, tried)
+        }
+    });
+    let mut tried: Vec<(usize, Tried)> =
+        stream::iter(running).buffer_unordered(plan.jobs.max(1)).collect().await;
+    tried.sort_by_key(|(exercise, tried)| {
+        let result = &tried.result;
+        places
+            .iter()
+            .position(|(index, trial, run)| index == exercise && *trial == result.trial && *run == result.run)
+    });
+
+    let mut proofs = Vec::new();
+    let mut tried = tried.into_iter().peekable();
+    for (index, (exercise, problems)) in exercises.iter().zip(problems).enumerate() {
+        let mut own = Vec::new();
+        while let Some((_, tried)) = tried.next_if(|(exercise, _)| *exercise == index) {
+            own.push(tried);
+        }
+        let warnings = warnings::warnings(exercise, &own);
+        let trials: Vec<TrialResult> = own.into_iter().map(|tried| tried.result).collect();
+        proofs.push(Proof {
+            exercise: exercise.slug.clone(),
+            version: exercise.version.clone(),
+            seconds: trials.iter().map(|trial| trial.seconds).sum(),
+            trials,
+            problems,
+            warnings,
+        });
+    }
+    proofs
 }
 
+/// Grades one trial and judges it. What it made in the engine is removed in the background.
 async fn run(
     exercise: &Exercise,
-    handed: Handed,
+    planned: &Planned,
     engine: Option<&Engine>,
     clock: &Clock,
-    observer: &Observer,
-) -> (Report, Option<String>) {
+    observer: Observer,
+) -> Tried {
+    let Planned { trial, run, content, .. } = planned;
+    let result = |problems, platform_fault, seconds, usage| TrialResult {
+        trial: trial.clone(),
+        run: *run,
+        problems,
+        platform_fault,
+        seconds,
+        usage,
+    };
+    let handed = match handed(content) {
+        Ok(handed) => handed,
+        Err(problem) => {
+            return Tried { result: result(vec![problem], false, 0.0, Usage::default()), report: None };
+        }
+    };
+    let reordered = (*trial == Trial::Reordered).then(|| {
+        let mut exercise = exercise.clone();
+        exercise.checks.reverse();
+        exercise
+    });
+    let exercise = reordered.as_ref().unwrap_or(exercise);
+    let stopwatch = clock.stopwatch();
     let job = Job {
         id: format!("verify-{}", exercise.slug),
         exercise,
         fetch: async move { Ok(handed) }.boxed(),
-        observer: Arc::clone(observer),
+        observer,
+        measured: *trial == Trial::Solution(1),
+        trusted: true,
     };
-    let mut graded = grade(job, engine, clock).await;
-    let cause = graded.cause.take().map(|cause| cause.internal);
+    let graded = grade(job, engine, clock).await;
+    let seconds = stopwatch.seconds();
     let report = graded.report.clone();
-    graded.clean().await;
-    (report, cause)
+    let took = |phases: &[Phase]| {
+        report.phases.iter().filter(|phase| phases.contains(&phase.name)).map(|phase| phase.seconds).sum()
+    };
+    let usage = Usage {
+        memory_bytes: graded.peak_memory,
+        build_seconds: took(&[Phase::Build]),
+        run_seconds: took(&[Phase::Run, Phase::Disturb]),
+    };
+    let cause = graded.cause.as_ref().map(|cause| cause.internal.as_str());
+    let problems = judge::judge(exercise, trial, &report, cause);
+    let result = result(problems, report.verdict == Verdict::PlatformFault, seconds, usage);
+    // Dropping it cleans up, and the engine waits for that when it is shut down.
+    drop(graded);
+    Tried { result, report: Some(report) }
 }
 
 /// Splits a reference submission into files and answers.
@@ -145,92 +321,35 @@ pub fn handed(reference: &Content) -> Result<Handed, String> {
         None => Answers::default(),
         Some(json) => Answers::from_json(json).map_err(|error| format!("{ANSWERS_FILE}: {error}"))?,
     };
-    Ok(Handed { content: reference.clone(), answers })
+    Ok(Handed::new(reference.clone(), answers))
 }
 
-fn trials(exercise: &Exercise, problems: &mut Vec<String>) -> Vec<(Trial, Content)> {
+fn trials(index: usize, exercise: &Exercise, repeat: u32, problems: &mut Vec<String>) -> Vec<Planned> {
     let Some(solution) = exercise.solution() else {
         problems
             .push("there is no solution/ folder, so nothing shows that the exercise can be passed".into());
         return Vec::new();
     };
-    let mut trials = vec![(Trial::Solution(1), solution.clone()), (Trial::Solution(2), solution.clone())];
-    trials.extend(exercise.starter().map(|starter| (Trial::Starter, starter)));
+    let mut trials: Vec<Planned> = Vec::new();
+    let plan =
+        |trial, run, content: &Content| Planned { exercise: index, trial, run, content: content.clone() };
+    trials.extend((1..=repeat.max(2)).map(|run| plan(Trial::Solution(run), run, &solution)));
+    let live =
+        exercise.checks.iter().filter(|check| matches!(check.kind.phase(), Phase::Run | Phase::Disturb));
+    if live.count() > 1 && exercise.needs_engine() {
+        trials.push(plan(Trial::Reordered, 1, &solution));
+    }
+    if let Some(starter) = exercise.starter() {
+        trials.extend((1..=repeat).map(|run| plan(Trial::Starter, run, &starter)));
+    }
     for name in exercise.mutants.keys() {
         match exercise.mutant(name) {
-            Some(over) => trials.push((Trial::Mutant(name.clone()), solution.overlaid(&over))),
+            Some(over) => {
+                let mutant = solution.overlaid(&over);
+                trials.extend((1..=repeat).map(|run| plan(Trial::Mutant(name.clone()), run, &mutant)));
+            }
             None => problems.push(format!("the folder mutants/{name}/ is missing")),
         }
     }
     trials
-}
-
-/// Every check must be failed by at least one mutant, or it may be one that cannot fail.
-fn unproven_checks(exercise: &Exercise) -> Vec<String> {
-    let failed: BTreeSet<&str> =
-        exercise.mutants.values().flat_map(|mutant| &mutant.fails).map(String::as_str).collect();
-    exercise
-        .checks
-        .iter()
-        .filter(|check| !failed.contains(check.id.as_str()))
-        .map(|check| format!("no mutant fails check `{}`, so nothing shows that it can fail", check.id))
-        .collect()
-}
-
-fn judge(
-    exercise: &Exercise,
-    trial: &Trial,
-    report: &Report,
-    cause: Option<&str>,
-    problems: &mut Vec<String>,
-) {
-    if matches!(report.verdict, Verdict::PlatformFault | Verdict::ExerciseFault) {
-        let whose = if report.verdict == Verdict::PlatformFault { "the platform" } else { "the exercise" };
-        problems.push(format!("{whose} was at fault: {}", cause.unwrap_or("no cause given")));
-        return;
-    }
-    match trial {
-        Trial::Solution(_) => {
-            for check in &report.checks {
-                if !matches!(check.outcome, OutcomeKind::Passed | OutcomeKind::Waiting) {
-                    problems.push(format!(
-                        "check `{}` should pass; expected {}, observed: {}",
-                        check.id, check.expected, check.observed
-                    ));
-                }
-            }
-        }
-        Trial::Starter => {
-            if report.verdict == Verdict::Passed {
-                problems.push("the starter passes as it is handed out, so there is nothing to do".into());
-            }
-        }
-        Trial::Mutant(name) => {
-            let named: BTreeSet<&str> = exercise
-                .mutants
-                .get(name)
-                .into_iter()
-                .flat_map(|mutant| &mutant.fails)
-                .map(String::as_str)
-                .collect();
-            let failed: BTreeSet<&str> = report
-                .checks
-                .iter()
-                .filter(|check| check.outcome == OutcomeKind::Failed)
-                .map(|check| check.id.as_str())
-                .collect();
-            for id in named.difference(&failed) {
-                let seen = report.checks.iter().find(|check| check.id == **id);
-                let seen = seen.map_or("it is not there", |check| check.observed.as_str());
-                problems.push(format!("it should fail check `{id}` and does not; observed: {seen}"));
-            }
-            for id in failed.difference(&named) {
-                let seen = report.checks.iter().find(|check| check.id == **id);
-                let seen = seen.map_or_else(String::new, |check| {
-                    format!("; expected {}, observed: {}", check.expected, check.observed)
-                });
-                problems.push(format!("it also fails check `{id}`, which it does not name{seen}"));
-            }
-        }
-    }
 }

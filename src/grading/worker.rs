@@ -6,7 +6,7 @@
 //! draining the queue: fresh submissions wait, only what was already under way is tried again, and
 //! ends as `platform_fault` when its attempts are used up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -18,14 +18,15 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::course::{Cause, Observer, Step};
-use super::grade::{Graded, Handed, Job, grade, needs_engine};
+use super::fetch::Fetcher;
+use super::grade::{Graded, Job, grade};
 use crate::clock::Clock;
 use crate::config::WorkerSettings;
 use crate::exercises::Exercise;
 use crate::live::{Event, Line, Live, Recorder};
 use crate::report::Verdict;
 use crate::sandbox::Engine;
-use crate::store::{Claim, Error as StoreError, Store, Worker as Seen};
+use crate::store::{Claim, Error as StoreError, Store, Worker as Seen, WorkerFigures};
 
 /// Something that can carry out gradings: the engine, or in tests a stand-in that produces faults
 /// on purpose.
@@ -108,7 +109,7 @@ impl EngineGrader {
 impl Grader for EngineGrader {
     fn grade<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Graded> {
         async move {
-            if !needs_engine(job.exercise) {
+            if !job.exercise.needs_engine() {
                 return grade(job, None, &self.clock).await;
             }
             match self.engine().await {
@@ -145,6 +146,7 @@ pub struct Worker {
     store: Store,
     live: Live,
     grader: Arc<dyn Grader>,
+    fetcher: Fetcher,
     settings: WorkerSettings,
     clock: Clock,
     /// In leases; of this run alone.
@@ -152,6 +154,8 @@ pub struct Worker {
     host: String,
     /// Why nothing fresh is claimed at the moment.
     paused: Arc<Mutex<Option<String>>>,
+    /// What was done since the start.
+    figures: Mutex<WorkerFigures>,
 }
 
 /// How long an idle worker sleeps at most before it looks at the queue again; wake-ups come
@@ -171,6 +175,7 @@ impl Worker {
         store: Store,
         live: Live,
         grader: Arc<dyn Grader>,
+        fetcher: Fetcher,
         settings: WorkerSettings,
         clock: Clock,
     ) -> Self {
@@ -180,11 +185,13 @@ impl Worker {
             store,
             live,
             grader,
+            fetcher,
             settings,
             clock,
             name,
             host,
             paused: Arc::new(Mutex::new(Some(NOT_YET.to_owned()))),
+            figures: Mutex::default(),
         }
     }
 
@@ -267,6 +274,24 @@ impl Worker {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn figures(&self) -> MutexGuard<'_, WorkerFigures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an attempt, and its verdict if that was stored.
+    fn count(&self, graded: &Graded, verdict: Option<Verdict>) {
+        let mut figures = self.figures();
+        for phase in &graded.report.phases {
+            figures.phases.entry(phase.name).or_default().add(phase.seconds);
+        }
+        if graded.report.verdict == Verdict::PlatformFault {
+            figures.faults += 1;
+        }
+        if let Some(verdict) = verdict {
+            *figures.verdicts.entry(verdict).or_default() += 1;
+        }
+    }
+
     fn pause(&self, because: Option<String>) {
         let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*paused, &because) {
@@ -287,7 +312,10 @@ impl Worker {
             };
             match ready {
                 Err(unfit @ NotReady::Unfit(_)) => return Err(unfit),
-                Err(NotReady::Away(because)) => self.pause(Some(because)),
+                Err(NotReady::Away(because)) => {
+                    self.figures().silences += 1;
+                    self.pause(Some(because));
+                }
                 Ok(()) => self.pause(None),
             }
             let seen = Seen {
@@ -298,6 +326,7 @@ impl Worker {
                 started_at,
                 last_seen: self.clock.now(),
                 paused_because: self.paused_because(),
+                figures: self.figures().clone(),
             };
             if let Err(error) = self.store.worker_seen(&seen).await {
                 warn!(worker = %self.name, %error, "worker.heartbeat_failed");
@@ -357,8 +386,14 @@ impl Worker {
             let job = Job {
                 id: grading.to_string(),
                 exercise: &exercise,
-                fetch: self.fetch(claim).boxed(),
+                fetch: {
+                    let observer = observer(recorder.clone());
+                    let exercise = &exercise;
+                    async move { self.fetcher.handed(&self.store, claim, exercise, &observer).await }.boxed()
+                },
                 observer: observer(recorder.clone()),
+                measured: false,
+                trusted: false,
             };
             self.grader.grade(job).await
         };
@@ -376,12 +411,14 @@ impl Worker {
         } else {
             recorder.finish(&graded.report, fault, stopwatch.seconds()).await
         };
+        let verdict = graded.report.verdict;
+        self.count(&graded, (!retry && stored.is_ok()).then_some(verdict));
         match stored {
             Ok(()) => info!(
                 %grading,
                 exercise = %exercise.slug,
                 attempt,
-                verdict = ?graded.report.verdict,
+                ?verdict,
                 retry,
                 seconds = stopwatch.seconds(),
                 "grading.finished"
@@ -412,18 +449,6 @@ impl Worker {
         if let Err(error) = self.live.record(&claim.lease).retry(fault, backoff).await {
             warn!(grading = %claim.grading.id, %error, "grading.requeue_failed");
         }
-    }
-
-    async fn fetch(&self, claim: &Claim) -> Result<Handed, Cause> {
-        let content = match &claim.submission.content_sha256 {
-            None => crate::submissions::Content::empty(),
-            Some(sha256) => self.store.content(sha256).await.map_err(|error| Cause {
-                verdict: Verdict::PlatformFault,
-                internal: format!("the submitted content cannot be fetched: {error}"),
-                engine_away: false,
-            })?,
-        };
-        Ok(Handed { content, answers: claim.submission.answers.clone() })
     }
 
     fn backoff(&self, attempt: i32) -> Duration {
