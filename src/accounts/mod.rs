@@ -10,12 +10,14 @@ pub mod join_code;
 pub mod names;
 pub mod passwords;
 pub mod random;
+pub mod sealing;
 pub mod throttle;
 pub mod tokens;
 
 pub use join_code::{canonical_join_code, new_join_code};
 pub use names::{NameRefusal, clean_name, name_key};
 pub use passwords::{PasswordRefusal, Passwords, check_password};
+pub use sealing::Seal;
 pub use throttle::SignInKey;
 pub use tokens::{hash_token, new_api_token, new_token, same};
 

@@ -1,7 +1,7 @@
 //! Events out of a grading to whoever watches: stored first, then sent.
 //!
-//! `grading` writes through [`Recorder`], `web` reads through [`Live::follow`] and
-//! [`Live::follow_cohort`]. An event has a sequence number per grading, so that a watcher who
+//! `grading` writes through [`Recorder`], `web` reads through [`Live::follow`],
+//! [`Live::follow_report`] and [`Live::follow_cohort`]. An event has a sequence number per grading, so that a watcher who
 //! comes late, reloads or loses the connection goes on where it was.
 //!
 //! There is one way for everything: the store is written to, its bell rings, whoever has watchers
@@ -25,6 +25,7 @@ mod cohort;
 mod event;
 mod follow;
 mod recorder;
+mod reports;
 
 pub use cohort::CohortChange;
 pub use event::{Event, LINE_BYTES, Line};
@@ -44,22 +45,26 @@ struct Inner {
     store: Store,
     clock: Clock,
     gradings: Readers<follow::Sent>,
+    /// By submission.
+    reports: Readers<()>,
     cohorts: Readers<CohortChange>,
     ending: CancellationToken,
-    _dispatchers: [AbortOnDropHandle<()>; 2],
+    _dispatchers: [AbortOnDropHandle<()>; 3],
 }
 
 impl Live {
     /// Must be called within a tokio runtime: begins to listen to the store's bells.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
-        let (gradings, cohorts) = (Readers::default(), Readers::default());
+        let (gradings, reports, cohorts) = (Readers::default(), Readers::default(), Readers::default());
         let dispatchers = [
             AbortOnDropHandle::new(tokio::spawn(dispatch(store.events_rung(), gradings.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(dispatch(store.events_rung(), reports.clone()))),
             AbortOnDropHandle::new(tokio::spawn(dispatch(store.cells_rung(), cohorts.clone()))),
         ];
         let ending = CancellationToken::new();
-        Self { inner: Arc::new(Inner { store, clock, gradings, cohorts, ending, _dispatchers: dispatchers }) }
+        let inner = Inner { store, clock, gradings, reports, cohorts, ending, _dispatchers: dispatchers };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Ends every stream, now and later: open streams would keep a server from shutting down.

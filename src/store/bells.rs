@@ -25,7 +25,7 @@ const CELLS: &str = "drydock_cells";
 pub(super) enum Bell {
     /// A grading can be claimed.
     Queue,
-    /// This grading has new events.
+    /// This grading has new events, or an answer of this submission was scored.
     Events(Uuid),
     /// Cells of this cohort changed.
     Cells(Uuid),
@@ -159,7 +159,7 @@ impl Store {
         }
     }
 
-    /// Gradings that got new events; `None` when any of them may have.
+    /// Gradings that got new events and submissions that were scored; `None` when any of them may have.
     pub(crate) fn events_rung(&self) -> broadcast::Receiver<Option<Uuid>> {
         self.inner.bells.events.subscribe()
     }

@@ -52,7 +52,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// of the same name in both folders, or this does not compile.
 macro_rules! migrations {
     ($dialect:literal) => {
-        migrations!($dialect, (1, "foundation", "0001_foundation.sql"))
+        migrations!(
+            $dialect,
+            (1, "foundation", "0001_foundation.sql"),
+            (2, "reviews", "0002_reviews.sql"),
+            (3, "worker figures", "0003_worker_figures.sql"),
+            (4, "fetched", "0004_fetched.sql")
+        )
     };
     ($dialect:literal, $(($version:literal, $what:literal, $file:literal)),+) => {
         Migrator::with_migrations(vec![$(Migration::new(

@@ -28,6 +28,9 @@ pub enum Error {
     /// The content store failed.
     #[error("the content store failed")]
     Content(#[from] object_store::Error),
+    /// A stored secret does not open.
+    #[error(transparent)]
+    Sealed(#[from] crate::accounts::sealing::CannotOpen),
     /// Something stored cannot be read any more.
     #[error("{0}")]
     Corrupt(String),

@@ -11,8 +11,10 @@
 //! | `bells` | who is woken when something was queued, appended or changed |
 //! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
 //! | `submissions` | taking a submission and its first grading |
+//! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
 //! | `events` | what happened in a grading, in order |
+//! | `reviews` | what trainers made of answers, and what waits for them |
 //! | `progress` | the cells of the board and the grid |
 //! | `workers` | who grades |
 
@@ -22,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
+use crate::accounts::Seal;
 use crate::clock::Clock;
 
 #[macro_use]
@@ -33,10 +36,12 @@ mod columns;
 mod content;
 mod error;
 mod events;
+mod fetched;
 mod gradings;
 mod people;
 mod progress;
 mod queue;
+mod reviews;
 mod sessions;
 mod sign_ins;
 mod submissions;
@@ -46,13 +51,15 @@ pub use catalogue::PublishedExercise;
 pub use cohorts::{Cohort, Member};
 pub use error::{Error, Result};
 pub use events::StoredEvent;
+pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
+pub use reviews::{StoredReview, WaitingReview};
 pub use sessions::{ApiToken, Session};
 pub use submissions::{NewSubmission, Submission};
-pub use workers::Worker;
+pub use workers::{Durations, PHASE_BUCKETS, Worker, WorkerFigures};
 
 /// Database plus content store. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +71,8 @@ struct Inner {
     database: database::Database,
     content: content::ContentStore,
     bells: bells::Bells,
+    /// Seals the secrets that have to be read again.
+    seal: Seal,
     grids: progress::Grids,
     clock: Clock,
     /// Keeps identifiers of one millisecond in the order they were made.
@@ -74,13 +83,14 @@ struct Inner {
 
 impl Store {
     /// Opens `sqlite:/path/file` (created if missing) or `postgres://…` and brings its tables up to
-    /// date; safe when several processes do so at once. Contents lie under `content_root`.
+    /// date; safe when several processes do so at once. Contents lie under `content_root`; stored secrets are sealed with
+    /// `seal`, which has to be the same for all processes on one database.
     ///
     /// # Errors
     /// [`Error::Address`] when `database_url` is of neither kind, [`Error::Database`] and
     /// [`Error::Migration`] when the database cannot be reached or brought up to date,
     /// [`Error::Content`] when `content_root` cannot be used.
-    pub async fn open(database_url: &str, content_root: &Path, clock: Clock) -> Result<Self> {
+    pub async fn open(database_url: &str, content_root: &Path, seal: Seal, clock: Clock) -> Result<Self> {
         let content = content::ContentStore::open(content_root)?;
         let database = database::Database::open(database_url).await?;
         let bells = bells::Bells::default();
@@ -94,6 +104,7 @@ impl Store {
                 database,
                 content,
                 bells,
+                seal,
                 grids: progress::Grids::default(),
                 clock,
                 ids,

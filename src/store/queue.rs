@@ -226,6 +226,7 @@ impl Store {
         let mut tx = self.write().await?;
         self.lock_person_of(&mut tx, lease.grading).await?;
         let event = self.append_in(&mut tx, lease, &[last_event]).await?.pop();
+        let report = &*self.reviewed(&mut tx, lease.grading, report).await?;
         let place: Option<Place> = on!(&mut tx.db, db => sqlx::query_as(
             "UPDATE gradings SET state = 'done', lease_until = NULL, finished_at = $4, verdict = $5,
                  points_earned = $6, points_possible = $7, waiting = $8, report = $9,

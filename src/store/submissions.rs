@@ -10,6 +10,7 @@ use super::columns::{JsonText, count};
 use super::database::Writing;
 use super::gradings::NewGrading;
 use super::{Error, Grading, Lane, Result, Store};
+use crate::submissions::remote::Credentials;
 use crate::submissions::{Answers, Content, Source};
 
 /// What a student handed in once for one exercise.
@@ -25,7 +26,8 @@ pub struct Submission {
     /// 1, 2, … per person, cohort and exercise.
     pub number: i64,
     pub source: Source,
-    /// The files, in the content store; `None` where only answers were handed in.
+    /// The files, in the content store; `None` where only answers were handed in, an image, or a repository
+    /// that has not been fetched yet.
     pub content_sha256: Option<String>,
     /// Files handed in.
     pub files: i64,
@@ -45,6 +47,8 @@ pub struct NewSubmission {
     pub source: Source,
     pub content: Option<Content>,
     pub answers: Answers,
+    /// With which a private repository is fetched.
+    pub login: Option<Credentials>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -145,8 +149,8 @@ impl Store {
             created_at: now,
         };
         on!(&mut tx.db, db => sqlx::query(concat!(
-            "INSERT INTO submissions (", submission_columns!(), ", idempotency_key)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO submissions (", submission_columns!(), ", idempotency_key, credentials)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         ))
         .bind(submission.id)
         .bind(submission.person)
@@ -161,6 +165,7 @@ impl Store {
         .bind(JsonText(&submission.answers))
         .bind(submission.created_at)
         .bind(key)
+        .bind(new.login.as_ref().map(|login| self.seal_login(id, login)))
         .execute(&mut **db)
         .await
         .map(drop))?;
