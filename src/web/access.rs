@@ -202,25 +202,43 @@ async fn enter(
 async fn limited(gate: &Gate, request: Request) -> Result<Request> {
     let (bytes, time) = match gate.row.pace {
         Pace::Upload => {
-            let archive = gate.state.settings.uploads.archive_bytes;
+            // What the exercise takes is known later, see `handin`.
             (
-                usize::try_from(archive + UPLOAD_OVERHEAD_BYTES).unwrap_or(usize::MAX),
+                usize::try_from(most_uploaded(&gate.state) + UPLOAD_OVERHEAD_BYTES).unwrap_or(usize::MAX),
                 gate.state.patience.upload,
             )
         }
         Pace::Brisk | Pace::Stream => (FORM_BYTES, gate.state.patience.brisk),
     };
+    // What an upload may have depends on the exercise, so that it is judged in `handin`.
+    let request = match gate.row.pace {
+        Pace::Upload => request,
+        Pace::Brisk | Pace::Stream => {
+            announced(request, bytes, gate.state.patience, &too_large(&gate.state, gate.row.pace)).await?
+        }
+    };
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(too_large(&gate.state, gate.row.pace));
+    Ok(Request::from_parts(parts, Body::new(Limited::new(DeadlineBody::new(time, body), bytes))))
+}
+
+/// The request, if its body has by its own account at most so many bytes; it is refused before it is read
+/// otherwise.
+pub(super) async fn announced(
+    request: Request,
+    bytes: usize,
+    patience: Patience,
+    sentence: &TooLarge,
+) -> Result<Request> {
     let announced = request
         .headers()
         .get(axum::http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > bytes) {
-        let _ = tokio::time::timeout(gate.state.patience.brisk, swallow(request.into_body())).await;
-        return Err(too_large(&gate.state, gate.row.pace).error());
+        let _ = tokio::time::timeout(patience.brisk, swallow(request.into_body())).await;
+        return Err(sentence.error());
     }
-    let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(too_large(&gate.state, gate.row.pace));
-    Ok(Request::from_parts(parts, Body::new(Limited::new(DeadlineBody::new(time, body), bytes))))
+    Ok(request)
 }
 
 /// Reads a body to its end, or as far as [`SWALLOWED_BYTES`], and forgets it. A browser shows an answer
@@ -232,16 +250,28 @@ async fn swallow(body: Body) {
 
 /// The sentence for a body over the limit of this pace.
 fn too_large(state: &AppState, pace: Pace) -> TooLarge {
-    TooLarge(match pace {
-        Pace::Upload => format!(
-            "This is larger than the {} that can be handed in at once. Leave out what the exercise does \
-             not need (dependencies, build output, .git) and try again.",
-            ByteSize(state.settings.uploads.archive_bytes)
-        ),
-        Pace::Brisk | Pace::Stream => {
-            format!("This is longer than the {} that a form takes. Shorten it.", ByteSize(FORM_BYTES as u64))
-        }
-    })
+    match pace {
+        Pace::Upload => upload_too_large(most_uploaded(state)),
+        Pace::Brisk | Pace::Stream => TooLarge(format!(
+            "This is longer than the {} that a form takes. Shorten it.",
+            ByteSize(FORM_BYTES as u64)
+        )),
+    }
+}
+
+/// The most that any exercise takes, in bytes.
+fn most_uploaded(state: &AppState) -> u64 {
+    let uploads = &state.settings.uploads;
+    uploads.archive_bytes.max(uploads.saved_image_bytes)
+}
+
+/// The sentence for an upload of more than so many bytes.
+pub(super) fn upload_too_large(bytes: u64) -> TooLarge {
+    TooLarge(format!(
+        "This is larger than the {} that can be handed in at once. Leave out what the exercise does not need \
+         (such as dependencies and build output) and try again.",
+        ByteSize(bytes)
+    ))
 }
 
 /// What to say when a request's body turns out to be over its limit.

@@ -228,7 +228,7 @@ pub async fn render(request: Request, next: Next) -> Response {
         let next: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
         return Redirect::to(&format!("/sign-in?next={next}")).into_response();
     } else {
-        super::page::problem(&problem)
+        super::page::problem(&problem, exercise_of(&uri).filter(|_| !navigation))
     };
     *response.status_mut() = parts.status;
     if parts.status == StatusCode::UNAUTHORIZED {
@@ -244,6 +244,13 @@ pub async fn render(request: Request, next: Next) -> Response {
         }
     }
     response
+}
+
+/// The exercise that something was handed in for, by the address that it was sent to.
+fn exercise_of(uri: &Uri) -> Option<&str> {
+    let page = uri.path().strip_suffix("/submissions")?;
+    let (_, rest) = page.strip_prefix("/cohorts/")?.split_once('/')?;
+    rest.starts_with("exercises/").then_some(page)
 }
 
 pub(super) fn wants_json(uri: &Uri, headers: &HeaderMap) -> bool {

@@ -130,12 +130,13 @@ struct ProblemPage<'a> {
     title: &'a str,
     detail: &'a str,
     advice: Vec<&'static str>,
+    back: Option<&'a str>,
     request_id: &'a str,
 }
 
-/// The page of an error.
+/// The page of an error, with the way back to the page whose form was sent, where there is one.
 #[must_use]
-pub fn problem(problem: &Problem) -> Response {
+pub fn problem(problem: &Problem, back: Option<&str>) -> Response {
     let advice = match problem.status {
         404 => vec!["Check the address, or start again from your home page."],
         429 => vec!["Nothing is lost. Wait a moment and try again."],
@@ -150,6 +151,7 @@ pub fn problem(problem: &Problem) -> Response {
         title: problem.title,
         detail: &problem.detail,
         advice,
+        back,
         request_id: &problem.request_id,
     };
     match page.render() {

@@ -8,12 +8,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -101,6 +103,14 @@ pub trait Teller: Send + 'static {
     fn queued(&mut self, ahead: i64) -> Option<Message>;
     /// The next event, as the JSON of a [`crate::live::Event`].
     fn event(&mut self, json: &str) -> Option<Message>;
+    /// Whether the stream goes on after the last event, until a trainer has read the answers.
+    fn awaits_review(&self) -> bool {
+        false
+    }
+    /// The newest grading of the submission, whose report a trainer may have changed.
+    fn reviewed(&mut self, _grading: &Grading) -> Option<Message> {
+        None
+    }
 }
 
 /// What is sent for one event: a name and JSON. The number is added by the stream.
@@ -144,16 +154,20 @@ pub async fn grading(
     after: i64,
     teller: impl Teller,
 ) -> Result<Response> {
-    if grading.state == GradingState::Done && state.store.events_after(grading.id, after, 1).await?.is_empty()
+    if grading.state == GradingState::Done
+        && !teller.awaits_review()
+        && state.store.events_after(grading.id, after, 1).await?.is_empty()
     {
         // The one answer after which a browser does not come back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let open = state.streams.enter(viewer.person.id)?;
     let follower = Follower {
-        events: Box::pin(state.live.follow(grading.id, after)),
+        events: Some(Box::pin(state.live.follow(grading.id, after))),
+        reports: None,
         state: state.clone(),
         grading: grading.id,
+        submission: grading.submission,
         waits: grading.state == GradingState::Queued,
         ahead: None,
         places: tokio::time::interval(PLACE),
@@ -199,9 +213,13 @@ fn respond(
 
 /// One reader of one grading.
 struct Follower<S, T> {
-    events: std::pin::Pin<Box<S>>,
+    /// Until the last of them.
+    events: Option<Pin<Box<S>>>,
+    /// After that, while answers wait for a trainer.
+    reports: Option<BoxStream<'static, ()>>,
     state: AppState,
     grading: Uuid,
+    submission: Uuid,
     /// Whether the grading waits in the queue, as far as the events tell.
     waits: bool,
     ahead: Option<i64>,
@@ -218,9 +236,13 @@ where
     /// The next thing to send; `None` at the end.
     async fn next(&mut self) -> Option<Sent> {
         loop {
+            let Some(events) = &mut self.events else { return self.reviewed().await };
             tokio::select! {
-                event = self.events.next() => {
-                    let (seq, json) = event?;
+                event = events.next() => {
+                    let Some((seq, json)) = event else {
+                        self.events = None;
+                        continue;
+                    };
                     self.waits = event_type(&json) == "retrying";
                     self.ahead = None;
                     if let Some(message) = self.teller.event(&json) {
@@ -237,6 +259,26 @@ where
                 }
             }
         }
+    }
+
+    /// What a trainer's score changes; `None` when nothing waits for one any more.
+    async fn reviewed(&mut self) -> Option<Sent> {
+        while self.teller.awaits_review() {
+            let follow = || self.state.live.follow_report(self.submission).boxed();
+            self.reports.get_or_insert_with(follow).next().await?;
+            match self.state.store.latest_grading(self.submission).await {
+                Ok(grading) => {
+                    if let Some(message) = self.teller.reviewed(&grading) {
+                        return Some(message.sent(None));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(submission = %self.submission, %error, "web.follow_failed");
+                    return None;
+                }
+            }
+        }
+        None
     }
 }
 

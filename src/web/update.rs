@@ -33,6 +33,9 @@ pub struct Update {
     /// Whether nothing more follows.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// Whether the page has to be drawn anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reload: bool,
 }
 
 impl Patch {
@@ -52,6 +55,6 @@ impl Update {
     /// Whether an open page stays as it is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.patches.is_empty() && self.say.is_none() && !self.done
+        self.patches.is_empty() && self.say.is_none() && !self.done && !self.reload
     }
 }

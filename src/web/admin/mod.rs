@@ -1,4 +1,7 @@
-//! What an admin sees first: cohorts, people, exercises, workers and queue at a glance.
+//! What an admin sees first: cohorts, people, exercises, workers and queue at a glance. The manual of the
+//! check kinds is beside it.
+
+pub mod kinds;
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -15,7 +18,7 @@ const GONE_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(90);
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
-    routes.get("/admin", Access::Admin, home)
+    routes.get("/admin", Access::Admin, home).get("/admin/kinds", Access::Admin, kinds::show)
 }
 
 /// The home of an admin.
@@ -112,7 +115,10 @@ pub async fn home(State(state): State<AppState>, viewer: Viewer, csrf: Csrf) -> 
         since: Moment(person.created_at),
     });
     Ok(HomePage {
-        frame: Frame::new(Some(&viewer), &csrf).at("/admin", "Admin").to("/cohorts", "Cohorts"),
+        frame: Frame::new(Some(&viewer), &csrf)
+            .at("/admin", "Admin")
+            .to("/cohorts", "Cohorts")
+            .to("/admin/kinds", "Check kinds"),
         queued,
         oldest: oldest.map(|at| Ago { at, now }),
         running,

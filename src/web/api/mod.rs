@@ -15,6 +15,8 @@ mod cohorts;
 mod exercises;
 mod gradings;
 mod people;
+mod registries;
+mod reviews;
 mod submissions;
 
 use super::routes::{Access, Routes};
@@ -33,9 +35,14 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/exercises/{slug}", SignedIn, exercises::one)
         .get("/api/v1/cohorts", SignedIn, cohorts::list)
         .get("/api/v1/cohorts/{cohort}/progress", Trainer, cohorts::progress)
+        .get("/api/v1/cohorts/{cohort}/registries", Trainer, registries::list)
+        .post("/api/v1/cohorts/{cohort}/registries", Trainer, registries::keep)
+        .delete("/api/v1/cohorts/{cohort}/registries/{registry}", Trainer, registries::forget)
         .upload("/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", Member, submissions::submit)
         .get("/api/v1/submissions/{submission}", Owner, submissions::one)
         .post("/api/v1/submissions/{submission}/regrade", Trainer, submissions::regrade)
+        .get("/api/v1/cohorts/{cohort}/reviews", Trainer, reviews::list)
+        .post("/api/v1/submissions/{submission}/reviews", Trainer, reviews::give)
         .get("/api/v1/gradings/{grading}", Owner, gradings::one)
         .stream("/api/v1/gradings/{grading}/events", Owner, gradings::events)
 }
@@ -58,9 +65,14 @@ pub fn register(routes: Routes) -> Routes {
         exercises::one,
         cohorts::list,
         cohorts::progress,
+        registries::list,
+        registries::keep,
+        registries::forget,
         submissions::submit,
         submissions::one,
         submissions::regrade,
+        reviews::list,
+        reviews::give,
         gradings::one,
         gradings::events,
     ),

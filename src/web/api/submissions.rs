@@ -15,7 +15,7 @@ use crate::store::{Grading, Submission};
 use crate::submissions::{Answers, Source};
 use crate::web::access::{Scope, Viewer};
 use crate::web::error::{Problem, Result};
-use crate::web::handin::{self, AnswersBody, HandIn};
+use crate::web::handin::{self, HandIn, HandInBody};
 use crate::web::{AppState, body};
 
 /// What was handed in once.
@@ -57,7 +57,7 @@ impl SubmissionView {
     }
 }
 
-/// Hands in an archive or answers. It is accepted for grading when this answers; follow `Location`.
+/// Hands in an archive, a repository or an image by its address, or answers. It is accepted for grading when this answers; follow `Location`.
 ///
 /// With an `Idempotency-Key` the same request can be sent again after a lost answer: the submission
 /// that the key already made is given back.
@@ -68,10 +68,10 @@ impl SubmissionView {
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 100 visible ASCII characters"),
     ),
     request_body(
-        description = "An archive by itself; a form with `archive`, or `file` parts named by their paths, and \
-            `answer.<check>` or `choice.<check>` fields; or answers as JSON",
+        description = "An archive by itself; a form with `archive`, or `files` parts named by their paths, and \
+            `answer:<check>` fields; or addresses and answers as JSON",
         content(
-            (AnswersBody = "application/json"),
+            (HandInBody = "application/json"),
             (Vec<u8> = "application/zip"),
             (Vec<u8> = "application/gzip"),
             (Vec<u8> = "application/x-tar"),

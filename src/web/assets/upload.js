@@ -52,10 +52,10 @@ export function upload(form) {
       if (!what.files.length) return refuse("This folder has no files in it.");
       const name = what.files[0][0].split("/")[0];
       if (what.files.length > maxEntries) {
-        return refuse(`${name} has ${files(what.files.length)}; at most ${maxEntries} can be handed in. Leave out .git, dependencies and build output.`);
+        return refuse(`${name} has ${files(what.files.length)}; at most ${maxEntries} can be handed in. Leave out ${form.dataset.leaveOut}.`);
       }
       if (bytes > maxBytes) {
-        return refuse(`${name} has ${size(bytes)}; at most ${size(maxBytes)} can be handed in. Leave out .git, dependencies and build output.`);
+        return refuse(`${name} has ${size(bytes)}; at most ${size(maxBytes)} can be handed in. Leave out ${form.dataset.leaveOut}.`);
       }
       chosen.textContent = `${name}, ${files(what.files.length)}, ${size(bytes)}`;
     }
@@ -66,11 +66,11 @@ export function upload(form) {
 
   archive.addEventListener("change", () => {
     if (archive.files.length) {
-      folder.value = "";
+      if (folder) folder.value = "";
       pick({ archive: archive.files[0] });
     }
   });
-  folder.addEventListener("change", () => {
+  folder?.addEventListener("change", () => {
     if (folder.files.length) {
       archive.value = "";
       pick({ files: [...folder.files].map((file) => [file.webkitRelativePath || file.name, file]) });
@@ -96,8 +96,9 @@ export function upload(form) {
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     const single = entries.length === 1 && entries[0].isFile ? event.dataTransfer.files[0] : null;
     archive.value = "";
-    folder.value = "";
+    if (folder) folder.value = "";
     if (single && /\.(zip|tar|tgz|gz)$/i.test(single.name)) return pick({ archive: single });
+    if (!folder) return refuse("Drop the one file that docker save wrote, a .tar or .tar.gz.");
     try {
       const found = [];
       for (const entry of entries) await collect(entry, "", found);
@@ -127,7 +128,12 @@ export function upload(form) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (running) return;
-    if (!picked && !form.querySelector(".question")) return refuse("Choose an archive or a folder first.");
+    // What stayed in the form from the last time gives way to a file that was chosen now.
+    const addresses = [...form.querySelectorAll("[data-address]")];
+    if (picked) for (const field of form.querySelectorAll(".address input")) field.value = "";
+    if (!picked && !form.querySelector(".question") && !addresses.some((field) => field.value.trim())) {
+      return refuse(folder ? "Choose an archive or a folder first." : "Choose the saved image first.");
+    }
     clear();
     const data = new FormData();
     // The token has to come first: the server looks at it before it reads the files.

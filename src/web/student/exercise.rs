@@ -16,7 +16,7 @@ use super::board::{frame, href};
 use super::question::QuestionPiece;
 use crate::exercises::{Exercise, SubmitKind};
 use crate::store::{Grading, GradingState, Submission};
-use crate::submissions::{Answer, Answers};
+use crate::submissions::{Answer, Answers, Source};
 use crate::units::Span;
 use crate::web::error::wants_json;
 use crate::web::handin::{self, HandIn};
@@ -27,6 +27,7 @@ use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body, markdown};
 
 #[derive(Template)]
 #[template(path = "student/exercise.html")]
+#[expect(clippy::struct_excessive_bools, reason = "which parts of the form there are")]
 pub(crate) struct ExercisePage {
     pub(crate) frame: Frame,
     pub(crate) title: String,
@@ -38,11 +39,19 @@ pub(crate) struct ExercisePage {
     pub(crate) limits: Vec<Fact>,
     pub(crate) questions: Vec<QuestionPiece>,
     pub(crate) files: bool,
+    /// The file is an image as `docker save` writes it.
+    pub(crate) saved: bool,
+    pub(crate) repository: bool,
+    pub(crate) image: bool,
+    /// What was handed in by its address the last time.
+    pub(crate) last: Address,
     pub(crate) action: String,
     pub(crate) nonce: String,
     pub(crate) max_bytes: u64,
     pub(crate) max_entries: usize,
     pub(crate) upload_limits: String,
+    /// Whether `.git` has to be in what is handed in.
+    pub(crate) history_needed: bool,
     pub(crate) refusal: Option<String>,
     pub(crate) history: Vec<Row>,
 }
@@ -50,6 +59,28 @@ pub(crate) struct ExercisePage {
 pub(crate) struct Starter {
     href: String,
     about: String,
+}
+
+/// What is handed in by its address, for the form. Tokens are never shown again.
+#[derive(Default)]
+pub(crate) struct Address {
+    pub(crate) repository: String,
+    pub(crate) revision: String,
+    pub(crate) image: String,
+}
+
+impl Address {
+    fn of(source: &Source) -> Self {
+        match source {
+            Source::Repository { url, revision, .. } => Self {
+                repository: url.clone(),
+                revision: revision.clone().unwrap_or_default(),
+                ..Self::default()
+            },
+            Source::Image { reference, .. } => Self { image: reference.clone(), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
 }
 
 pub(crate) struct Checked {
@@ -206,12 +237,13 @@ async fn page(
     let mut history: Vec<Row> =
         submissions.iter().map(|(submission, grading)| Row::new(submission, grading, now)).collect();
     history.sort_by_key(|row| std::cmp::Reverse(row.number));
+    let newest = submissions.iter().max_by_key(|(submission, _)| submission.number);
+    let last = newest.map(|(submission, _)| Address::of(&submission.source)).unwrap_or_default();
     // What was answered last time is a better start than an empty form.
-    let answers = answers.or_else(|| {
-        let newest = submissions.iter().max_by_key(|(submission, _)| submission.number);
-        newest.map(|(submission, _)| submission.answers.clone())
-    });
-    let uploads = &state.settings.uploads;
+    let answers = answers.or_else(|| newest.map(|(submission, _)| submission.answers.clone()));
+    let whose = (viewer.person.id, exercise.slug.as_str());
+    let takes = |kind| exercise.submit.contains(&kind);
+    let uploads = handin::limits(&state.settings.uploads, &exercise.submit);
     let page = ExercisePage {
         frame: frame(viewer, scope, csrf).at(href(cohort, &exercise.slug), exercise.title.clone()),
         title: exercise.title.clone(),
@@ -234,9 +266,15 @@ async fn page(
         questions: exercise
             .checks
             .iter()
-            .filter_map(|check| QuestionPiece::new(check, answers.as_ref().unwrap_or(&Answers::default())))
+            .filter_map(|check| {
+                QuestionPiece::new(check, answers.as_ref().unwrap_or(&Answers::default()), whose)
+            })
             .collect(),
-        files: exercise.submit.iter().any(|kind| matches!(kind, SubmitKind::Upload | SubmitKind::Repository)),
+        files: takes(SubmitKind::Upload) || takes(SubmitKind::Archive),
+        saved: takes(SubmitKind::Archive),
+        repository: takes(SubmitKind::Repository),
+        image: takes(SubmitKind::Image),
+        last,
         action: format!("{}/submissions", href(cohort, &exercise.slug)),
         nonce: crate::accounts::new_token(),
         max_bytes: uploads.archive_bytes,
@@ -247,6 +285,7 @@ async fn page(
             bytes(uploads.unpacked_bytes),
             uploads.entries
         ),
+        history_needed: exercise.needs_history(),
         refusal,
         history,
     };
@@ -255,7 +294,7 @@ async fn page(
 
 /// What is allowed while it is built and runs: the exercise's limits under the settings' caps.
 fn limits(state: &AppState, exercise: &Exercise) -> Vec<Fact> {
-    if exercise.build.is_none() && exercise.stack.is_none() {
+    if !exercise.needs_engine() {
         return Vec::new();
     }
     let (asked, caps) = (&exercise.limits, &state.settings.sandbox);

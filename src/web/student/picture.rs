@@ -177,6 +177,33 @@ impl Picture {
         self.settle_steps();
     }
 
+    /// Whether a trainer still has to read an answer before everything is told.
+    #[must_use]
+    pub fn awaits_review(&self) -> bool {
+        matches!(self.stage, Stage::Done { waiting: true, .. })
+    }
+
+    /// Takes in what a trainer made of answers after the verdict; what that changes on an open page. With
+    /// `all` everything that was scored is told, for a page of which it is not known what it shows.
+    pub fn reviewed(&mut self, report: &Report, all: bool) -> Update {
+        let Stage::Done { seconds, .. } = self.stage else { return Update::default() };
+        let before = self.reports.clone();
+        self.settle(report, seconds);
+        let changed = |index: &usize| {
+            let now = &self.reports[*index];
+            *now != before[*index] || all && now.as_ref().is_some_and(|report| report.review.is_some())
+        };
+        let changed: Vec<usize> = (0..self.reports.len()).filter(changed).collect();
+        if changed.is_empty() {
+            return Update::default();
+        }
+        let mut update = self.verdict_update(Some(self.headline()));
+        update.patches.push(self.steps_patch());
+        update.patches.extend(changed.into_iter().map(|index| self.check_patch(index)));
+        update.done = !self.awaits_review();
+        update
+    }
+
     /// Folds one event in; what it changes on an open page.
     pub fn apply(&mut self, event: &Event) -> Update {
         match event {
@@ -230,7 +257,7 @@ impl Picture {
                 let said = self.headline();
                 let mut update = self.verdict_update(Some(said));
                 update.patches.extend([self.steps_patch(), self.checks_patch()]);
-                update.done = true;
+                update.done = !*waiting;
                 update
             }
         }

@@ -91,7 +91,8 @@ impl CheckPiece<'_> {
 
     /// Whether the details matter enough to be open.
     fn is_open(&self) -> bool {
-        matches!(self.shape, Shape::Failed | Shape::Fault) && !self.repeated
+        let read = self.report.is_some_and(|report| report.review.is_some());
+        (matches!(self.shape, Shape::Failed | Shape::Fault) || read) && !self.repeated
     }
 
     /// The report where there are details to show; a check that was skipped or waits has one

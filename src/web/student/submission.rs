@@ -23,6 +23,7 @@ use crate::text;
 use crate::web::page::Frame;
 use crate::web::shape::Shape;
 use crate::web::sse::{self, Message, Teller};
+use crate::web::trainer::reviews::way_to_score;
 use crate::web::update::Update;
 use crate::web::words::{Moment, bytes, count, escaped};
 use crate::web::{AppState, Csrf, Result, Scope, Viewer, body, markdown};
@@ -45,6 +46,8 @@ pub struct SubmissionPage {
     pub(crate) picture: Picture,
     pub(crate) stream: Option<String>,
     pub(crate) cause: Option<String>,
+    /// Where a trainer scores its answers, and what leads there.
+    pub(crate) scoring: Option<(String, &'static str)>,
     pub(crate) answers: Vec<AnswerView>,
     pub(crate) previous: Option<String>,
     pub(crate) newer: Option<String>,
@@ -104,9 +107,11 @@ pub async fn show(
         number: submission.number,
         handed_in: handed_in(submission),
         at: Moment(submission.created_at),
-        stream: (!picture.is_done()).then(|| format!("{here}/events?grading={}&after={seq}", grading.id)),
+        stream: (!picture.is_done() || picture.awaits_review())
+            .then(|| format!("{here}/events?grading={}&after={seq}", grading.id)),
         picture,
         cause: grading.fault.clone().filter(|_| scope.sees_everything()),
+        scoring: way_to_score(submission, grading).filter(|_| scope.sees_everything()),
         answers: answers(&exercise, submission),
         previous: sibling(submission.number - 1),
         newer: sibling(submission.number + 1),
@@ -140,8 +145,13 @@ pub async fn events(
     }
     let after = from.after(&headers)?;
     let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
-    let (picture, _) = picture(&state, &scope, &exercise, grading, Some(after)).await?;
-    sse::grading(&state, &viewer, grading, after, PageTeller { picture }).await
+    // When all is told but for what a trainer makes of it, the report is what the page shows: the events may
+    // have been removed by now.
+    let over = grading.state == GradingState::Done
+        && state.store.events_after(grading.id, after, 1).await?.is_empty();
+    let (picture, _) = picture(&state, &scope, &exercise, grading, (!over).then_some(after)).await?;
+    let teller = PageTeller { picture, grading: grading.id, looked: false };
+    sse::grading(&state, &viewer, grading, after, teller).await
 }
 
 /// `GET /submissions/{submission}/log.txt`
@@ -235,6 +245,22 @@ fn handed_in(submission: &Submission) -> String {
     let what = match &submission.source {
         Source::Upload { file_name } => text::visible(file_name).into_owned(),
         Source::Folder { name } => format!("folder {}", text::visible(name)),
+        Source::SavedImage { file_name } => format!("saved image {}", text::visible(file_name)),
+        Source::Repository { url, revision, commit } => {
+            let at = revision.as_deref().map(|name| format!(" at {}", text::visible(name)));
+            let what = format!("{}{}", text::visible(url), at.unwrap_or_default());
+            match commit {
+                Some(commit) => format!("{what}, commit {}", commit.get(..12).unwrap_or(commit)),
+                None => return what,
+            }
+        }
+        Source::Image { reference, digest } => {
+            let what = format!("image {}", text::visible(reference));
+            return match digest {
+                Some(digest) if !reference.contains(digest) => format!("{what}, {digest}"),
+                _ => what,
+            };
+        }
         Source::Answers => return "answers".into(),
     };
     let size = bytes(submission.bytes.try_into().unwrap_or_default());
@@ -249,7 +275,12 @@ fn answers(exercise: &Exercise, submission: &Submission) -> Vec<AnswerView> {
             (Answer::Text(text), _) => written(text),
             (Answer::Choices(chosen), Some(Question::Choice { options, .. })) => {
                 let words = options.iter().filter(|(id, _)| chosen.iter().any(|theirs| theirs == id));
-                words.map(|(_, text)| markdown::phrase(text)).collect::<Vec<_>>().join("\n")
+                let words: Vec<String> = words.map(|(_, text)| markdown::phrase(text)).collect();
+                if words.len() > 1 {
+                    format!("<ul><li>{}</li></ul>", words.join("</li><li>"))
+                } else {
+                    words.concat()
+                }
             }
             (Answer::Choices(chosen), _) => written(&chosen.join("\n")),
         };
@@ -261,6 +292,9 @@ fn answers(exercise: &Exercise, submission: &Submission) -> Vec<AnswerView> {
 /// Tells a page which of its pieces change.
 struct PageTeller {
     picture: Picture,
+    grading: Uuid,
+    /// Whether the reviews were told once.
+    looked: bool,
 }
 
 impl Teller for PageTeller {
@@ -270,6 +304,18 @@ impl Teller for PageTeller {
 
     fn event(&mut self, json: &str) -> Option<Message> {
         told(&self.picture.apply(&serde_json::from_str(json).ok()?))
+    }
+
+    fn awaits_review(&self) -> bool {
+        self.picture.awaits_review()
+    }
+
+    fn reviewed(&mut self, grading: &Grading) -> Option<Message> {
+        if grading.id != self.grading {
+            return told(&Update { reload: true, ..Update::default() });
+        }
+        let first = !std::mem::replace(&mut self.looked, true);
+        told(&self.picture.reviewed(grading.report.as_ref()?, first))
     }
 }
 

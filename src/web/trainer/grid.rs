@@ -81,6 +81,7 @@ pub(crate) struct SummaryPiece {
     total: usize,
     grading: usize,
     queued: usize,
+    for_review: usize,
 }
 
 /// `filters` of the page.
@@ -248,6 +249,7 @@ impl Grid {
             total: self.students.len() * self.columns.len(),
             grading: of_state(CellState::Running),
             queued: of_state(CellState::Queued),
+            for_review: of_state(CellState::Waiting),
         }
     }
 
@@ -328,7 +330,10 @@ pub async fn show(
         gap: *gap,
     });
     Ok(GridPage {
-        frame: crate::web::student::board::frame(&viewer, &scope, &csrf).at(&here, "Cohort"),
+        frame: crate::web::student::board::frame(&viewer, &scope, &csrf)
+            .at(&here, "Cohort")
+            .to(super::reviews::queue_href(cohort.id), "Reviews")
+            .to(super::registries::href(cohort.id), "Registries"),
         cohort: cohort.name.clone(),
         summary: grid.summary(),
         filters: grid.filters(&wish, now),

@@ -1,9 +1,12 @@
-//! What a trainer sees: their cohorts and each one's grid.
+//! What a trainer sees: their cohorts, each one's grid, the answers that they read, and the logins for
+//! registries.
 
 use super::routes::{Access, Routes};
 
 pub mod cohorts;
 pub mod grid;
+pub mod registries;
+pub mod reviews;
 pub mod watch;
 
 /// The routes of this room.
@@ -13,4 +16,9 @@ pub fn register(routes: Routes) -> Routes {
         .post("/cohorts", Access::SignedIn, cohorts::create)
         .get("/cohorts/{cohort}/grid", Access::Trainer, grid::show)
         .stream("/cohorts/{cohort}/grid/events", Access::Trainer, watch::events)
+        .get("/cohorts/{cohort}/registries", Access::Trainer, registries::show)
+        .post("/cohorts/{cohort}/registries", Access::Trainer, registries::change)
+        .get("/cohorts/{cohort}/reviews", Access::Trainer, reviews::list)
+        .get("/submissions/{submission}/review", Access::Trainer, reviews::show)
+        .post("/submissions/{submission}/review", Access::Trainer, reviews::score)
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::grid::{FiltersPiece, Grid, SummaryPiece, Wish, load};
@@ -75,12 +75,6 @@ struct Watcher {
     look: tokio::time::Interval,
 }
 
-/// The page has to be drawn anew.
-#[derive(Serialize)]
-struct Reload {
-    reload: bool,
-}
-
 impl Watcher {
     /// The next change; `None` at the end, after which the browser comes back by itself.
     async fn next(&mut self) -> Option<Message> {
@@ -123,7 +117,7 @@ impl Watcher {
         let joined = self.grid.join(&members);
         if was_empty && !joined.is_empty() {
             // The page has no table yet.
-            return Ok(Message::new("update", &Reload { reload: true }));
+            return Ok(Message::new("update", &Update { reload: true, ..Update::default() }));
         }
         let rows = joined.into_iter().filter_map(|person| self.row(person, now, true)).collect();
         Ok(self.told(rows, now))

@@ -57,9 +57,24 @@ impl Picture {
             Stage::Done { verdict: Verdict::PlatformFault, .. } => {
                 "We tried several times. Hand it in again later, or ask your trainer.".into()
             }
-            Stage::Done { seconds: Some(seconds), .. } => format!("verdict in {}", took(*seconds)),
+            Stage::Done { seconds: Some(seconds), waiting, .. } => {
+                let verdict = format!("verdict in {}", took(*seconds));
+                match self.unread() {
+                    some if *waiting && some > 0 => {
+                        let waits = if some == 1 { "waits" } else { "wait" };
+                        format!("{verdict} · {} {waits} for a trainer", count(some, "more point"))
+                    }
+                    _ => verdict,
+                }
+            }
             Stage::Running { .. } | Stage::Done { .. } => String::new(),
         }
+    }
+
+    /// Points of answers that a trainer has not read yet.
+    fn unread(&self) -> i64 {
+        let waiting = |report: &&CheckReport| report.outcome == OutcomeKind::Waiting;
+        self.reports.iter().flatten().filter(waiting).map(|report| i64::from(report.points.possible)).sum()
     }
 
     /// The shape of the whole.
@@ -142,7 +157,7 @@ impl Picture {
             say,
             title: Some(self.headline()),
             icon: Some(self.shape().name()),
-            done: false,
+            ..Update::default()
         }
     }
 
