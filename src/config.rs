@@ -26,7 +26,7 @@ use forms::{bytes, cpus, span};
 pub const FILE: &str = "drydock.toml";
 
 /// Variables beside the settings that begin with `DRYDOCK_` too.
-const OTHER_VARIABLES: [&str; 3] = ["DRYDOCK_CONFIG", "DRYDOCK_LOG", "DRYDOCK_LOG_FORMAT"];
+const OTHER_VARIABLES: [&str; 4] = ["DRYDOCK_CONFIG", "DRYDOCK_LOG", "DRYDOCK_LOG_FORMAT", "DRYDOCK_TOKEN"];
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,12 +43,21 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `postgres://…` or `sqlite:…`; the embedded `SQLite` in `data_dir` if not set.
     pub database_url: Option<String>,
+    /// Seals stored logins of registries and repositories: 32 random bytes in base64, the same for all servers
+    /// and workers on one database; made in `data_dir` if not set.
+    pub secret_key: Option<String>,
     /// Folder with exercises and workshops.
     pub exercises_dir: PathBuf,
+    /// How long the log of a grading can be read after its end; reports are kept for ever.
+    #[serde(with = "span")]
+    #[schemars(with = "crate::units::Span")]
+    pub logs_kept: Duration,
     /// Sign-in.
     pub sessions: SessionSettings,
     /// What may be handed in.
     pub uploads: UploadSettings,
+    /// What is handed in by its address.
+    pub fetch: FetchSettings,
     /// The worker.
     pub worker: WorkerSettings,
     /// The engine and what holds in it.
@@ -79,6 +88,23 @@ pub struct UploadSettings {
     pub unpacked_bytes: u64,
     /// The most files, folders and links in it.
     pub entries: usize,
+    /// The largest image that can be handed in as an archive of `docker save`, packed or not.
+    #[serde(rename = "saved_image_size", with = "bytes")]
+    #[schemars(with = "crate::units::ByteSize")]
+    pub saved_image_bytes: u64,
+}
+
+/// `[fetch]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FetchSettings {
+    /// Hosts that may be asked although their addresses are private, such as `git.example.org`, `*.corp.example`,
+    /// `10.1.0.0/16` or `http://registry.local:5000` (without TLS).
+    pub allowed_hosts: Vec<String>,
+    /// How long the fetching of a repository or an image may take.
+    #[serde(with = "span")]
+    #[schemars(with = "crate::units::Span")]
+    pub timeout: Duration,
 }
 
 /// `[worker]`
@@ -169,9 +195,12 @@ impl Default for Settings {
             public_url: None,
             data_dir: "./drydock-data".into(),
             database_url: None,
+            secret_key: None,
             exercises_dir: "./exercises".into(),
+            logs_kept: Duration::from_hours(30 * 24),
             sessions: SessionSettings::default(),
             uploads: UploadSettings::default(),
+            fetch: FetchSettings::default(),
             worker: WorkerSettings::default(),
             sandbox: SandboxSettings::default(),
         }
@@ -186,7 +215,18 @@ impl Default for SessionSettings {
 
 impl Default for UploadSettings {
     fn default() -> Self {
-        Self { archive_bytes: 16 << 20, unpacked_bytes: 64 << 20, entries: 5000 }
+        Self {
+            archive_bytes: 16 << 20,
+            unpacked_bytes: 64 << 20,
+            entries: 5000,
+            saved_image_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Default for FetchSettings {
+    fn default() -> Self {
+        Self { allowed_hosts: Vec::new(), timeout: Duration::from_mins(2) }
     }
 }
 
@@ -334,6 +374,7 @@ impl Settings {
             (self.data_dir.as_os_str().is_empty(), "an empty path; name a folder"),
             (self.exercises_dir.as_os_str().is_empty(), "an empty path; name a folder"),
             (sessions.lifetime < second * 60, "nobody could work with less than a minute; write at least `1m`"),
+            (self.logs_kept < second * 3600, "nobody would be done reading; write at least `1h`"),
             (uploads.archive_bytes == 0, "nothing could be handed in; write a size such as `16MiB`"),
             (uploads.unpacked_bytes == 0, "nothing could be handed in; write a size such as `64MiB`"),
             (uploads.entries == 0, "nothing could be handed in; allow at least one file"),

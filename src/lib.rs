@@ -41,6 +41,7 @@ pub mod store;
 pub mod submissions;
 pub mod text;
 pub mod tree;
+mod ulimits;
 pub mod units;
 pub mod web;
 pub mod yaml;

@@ -39,6 +39,8 @@ enum Command {
     Exercise(cli::exercise::Command),
     /// Tell what is wrong with Dockerfiles, by the rules of hadolint and of docker's build checks
     Lint(cli::lint::Arguments),
+    /// Tell what is made of a compose file: the resolved project, and what is refused, rewritten or ignored
+    Compose(cli::compose::Arguments),
     /// Tell whether this machine and its engine are fit to run strangers' code
     Doctor(cli::doctor::Arguments),
     /// Manage accounts
@@ -65,6 +67,9 @@ fn main() -> ExitCode {
     if let Command::Lint(arguments) = &arguments.command {
         return cli::lint::run(arguments).unwrap_or_else(|error| cli::fail(&error));
     }
+    if let Command::Compose(arguments) = &arguments.command {
+        return cli::compose::run(arguments).unwrap_or_else(|error| cli::fail(&error));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&anyhow::anyhow!("the runtime cannot start: {error}")),
@@ -85,6 +90,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(arguments) => cli::doctor::run(settings, arguments).await,
         Command::User(command) => cli::people::user(settings, command).await,
         Command::Cohort(command) => cli::people::cohort(settings, command).await,
-        Command::Probe { .. } | Command::Lint(_) => unreachable!("handled before the runtime starts"),
+        Command::Probe { .. } | Command::Lint(_) | Command::Compose(_) => {
+            unreachable!("handled before the runtime starts")
+        }
     }
 }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Whether the submission holds, or why that could not be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every check that could be judged passed.
@@ -89,8 +91,44 @@ pub struct CheckReport {
     /// Whether `expected` gives the answer away and is kept from students.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
+    /// What a trainer made of the answer, once one has read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
     /// How long the check took.
     pub seconds: f64,
+}
+
+/// A trainer's judgement of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct Review {
+    /// Points for each item of the rubric, in its order.
+    pub scores: Vec<Score>,
+    /// What the trainer wrote to the student; may be empty.
+    pub comment: String,
+    /// The trainer's name.
+    pub by: String,
+    /// Whether the points are enough for the check to pass.
+    pub passed: bool,
+}
+
+/// Points for one item of a rubric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct Score {
+    /// What the answer should show.
+    pub criterion: String,
+    /// Points given and to be had.
+    pub points: Points,
+}
+
+impl Review {
+    /// Points of all items together.
+    #[must_use]
+    pub fn points(&self) -> Points {
+        self.scores.iter().fold(Points::default(), |sum, score| Points {
+            earned: sum.earned.saturating_add(score.points.earned),
+            possible: sum.possible.saturating_add(score.points.possible),
+        })
+    }
 }
 
 /// One phase of a grading and the time it took.
@@ -229,6 +267,25 @@ impl Report {
     #[must_use]
     pub fn waits_for_review(&self) -> bool {
         self.checks.iter().any(|check| check.outcome == OutcomeKind::Waiting)
+    }
+
+    /// Puts a trainer's judgement of a check into it, and judges the whole anew. `false`, and nothing
+    /// changes, where no answer waits under this id or is worth as much as the rubric that was scored: then
+    /// the exercise has changed, and a trainer has to read again.
+    pub fn review(&mut self, check: &str, review: &Review) -> bool {
+        let points = review.points();
+        let found = self.checks.iter_mut().find(|found| {
+            let read = found.outcome == OutcomeKind::Waiting || found.review.is_some();
+            found.id == check && found.points.possible == points.possible && read
+        });
+        let Some(found) = found else { return false };
+        found.outcome = if review.passed { OutcomeKind::Passed } else { OutcomeKind::Failed };
+        found.points.earned = points.earned;
+        found.observed = format!("{} of {} points by {}", points.earned, points.possible, review.by);
+        found.review = Some(review.clone());
+        // What was broken stays broken: a trainer cannot mend it.
+        (self.verdict, self.points) = Self::judge(&self.checks, self.verdict);
+        true
     }
 
     /// The report as a student may see it: hidden expectations taken out, observations kept.

@@ -41,7 +41,8 @@ const BYTE_UNITS: [(&str, u64); 9] = [
 ];
 
 /// From large to small, in milliseconds.
-const TIME_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const TIME_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 impl ByteSize {
     /// The number of bytes.

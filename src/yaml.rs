@@ -2,8 +2,8 @@
 //!
 //! Strict where files are written by hand: one document, no key twice, only the core schema's tags.
 //! Anchors, aliases and `<<` merges are resolved; how much they may unfold is bounded, and so are
-//! size and depth, since compose files come from strangers. Called by `exercises`; the room knows
-//! only [`crate::tree`].
+//! size and depth, since compose files come from strangers. Called by `exercises` and `submissions`; the
+//! room knows only [`crate::tree`].
 
 use std::collections::HashMap;
 
@@ -20,12 +20,35 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// How many values a document may have after its aliases are unfolded; long texts count for several.
 pub const MAX_VALUES: usize = 100_000;
+/// How many documents a file may have, where it may have several.
+pub const MAX_DOCUMENTS: usize = 16;
 
 /// Reads one document.
 ///
 /// # Errors
 /// What is not valid YAML or beyond the bounds above, with its place.
 pub fn parse(bytes: &[u8]) -> Result<Node, Error> {
+    let builder = build(bytes, Builder { most_documents: 1, ..Builder::default() })?;
+    builder.roots.into_iter().next().ok_or_else(|| {
+        Error::new(Place { line: 1, column: 1 }, "the file is empty (or has nothing but comments)")
+    })
+}
+
+/// Reads every document of a file whose format has tags of its own, such as Compose's `!reset`.
+///
+/// `tags` are those tags, with their `!`. A value with one of them comes as a map whose only key is the
+/// tag. Keys have to be texts: a number or boolean has to be in quotes. A file with nothing in it has no
+/// documents.
+///
+/// # Errors
+/// As [`parse`]; the bounds are for all documents together.
+pub fn documents(bytes: &[u8], tags: &'static [&'static str]) -> Result<Vec<Node>, Error> {
+    let builder =
+        build(bytes, Builder { most_documents: MAX_DOCUMENTS, tags, text_keys: true, ..Builder::default() })?;
+    Ok(builder.roots)
+}
+
+fn build(bytes: &[u8], mut builder: Builder) -> Result<Builder, Error> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::new(
             Place { line: 1, column: 1 },
@@ -33,15 +56,21 @@ pub fn parse(bytes: &[u8]) -> Result<Node, Error> {
         ));
     }
     let text = decode(bytes)?;
-    let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
+    let open_end = (!text.ends_with('\n')).then(|| text.chars().count());
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| syntax(text, &error))?;
+        let (mut event, span) = event.map_err(|error| syntax(text, &error))?;
+        // The scanner ends a block at the end of a file with a line feed, also where the file has none; only
+        // one that is there is kept (YAML 1.2.2, 8.1.1.2).
+        if let Event::Scalar(value, ScalarStyle::Literal | ScalarStyle::Folded, ..) = &mut event
+            && open_end.is_some_and(|end| span.end.index() >= end)
+            && value.ends_with('\n')
+        {
+            value.to_mut().pop();
+        }
         builder.event(event, place(span.start))?;
     }
-    builder.root.ok_or_else(|| {
-        Error::new(Place { line: 1, column: 1 }, "the file is empty (or has nothing but comments)")
-    })
+    Ok(builder)
 }
 
 fn place(marker: Marker) -> Place {
@@ -102,13 +131,26 @@ enum Open {
     Map { map: IndexMap<String, Entry>, key: Option<(String, Place)>, merges: Vec<(Place, Node)> },
 }
 
+/// An [`Open`] with what its start said of it.
+struct Frame {
+    place: Place,
+    anchor: usize,
+    tag: Option<&'static str>,
+    open: Open,
+}
+
 #[derive(Default)]
 struct Builder {
-    stack: Vec<(Place, usize, Open)>,
+    stack: Vec<Frame>,
     anchors: HashMap<usize, (Node, usize)>,
     values: usize,
     documents: usize,
-    root: Option<Node>,
+    most_documents: usize,
+    /// Tags that are let through beside those of the core schema.
+    tags: &'static [&'static str],
+    /// Keys that are numbers or booleans are refused.
+    text_keys: bool,
+    roots: Vec<Node>,
 }
 
 impl Builder {
@@ -116,20 +158,26 @@ impl Builder {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
-                if self.documents > 1 {
-                    return Err(Error::new(place, "a second document begins here; a file holds only one"));
+                if self.documents > self.most_documents {
+                    let message = if self.most_documents == 1 {
+                        "a second document begins here; a file holds only one".to_owned()
+                    } else {
+                        format!("more than {} documents are in the file", self.most_documents)
+                    };
+                    return Err(Error::new(place, message));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1 + text.len() / 32, place)?;
                 let empty = text.is_empty() && style == ScalarStyle::Plain;
-                let value = scalar(&text, style, tag.as_deref(), place)?;
+                let own = self.own_tag(tag.as_deref());
+                let value = scalar(&text, style, tag.as_deref().filter(|_| own.is_none()), place)?;
                 // A value that is left out is where its key is, not where the next token happens to be.
                 let place = match self.stack.last() {
-                    Some((_, _, Open::Map { key: Some((_, key)), .. })) if empty => *key,
+                    Some(Frame { open: Open::Map { key: Some((_, key)), .. }, .. }) if empty => *key,
                     _ => place,
                 };
-                self.add(Node { place, value }, anchor)?;
+                self.add(tagged(own, Node { place, value }), anchor)?;
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
@@ -142,13 +190,15 @@ impl Builder {
                 self.add(node, 0)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                collection_tag(tag.as_deref(), "seq", place)?;
-                self.open(place, anchor, Open::List(Vec::new()))?;
+                let own = self.own_tag(tag.as_deref());
+                collection_tag(tag.as_deref().filter(|_| own.is_none()), "seq", place)?;
+                self.open(Frame { place, anchor, tag: own, open: Open::List(Vec::new()) })?;
             }
             Event::MappingStart(anchor, tag) => {
-                collection_tag(tag.as_deref(), "map", place)?;
+                let own = self.own_tag(tag.as_deref());
+                collection_tag(tag.as_deref().filter(|_| own.is_none()), "map", place)?;
                 let open = Open::Map { map: IndexMap::new(), key: None, merges: Vec::new() };
-                self.open(place, anchor, open)?;
+                self.open(Frame { place, anchor, tag: own, open })?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -167,7 +217,14 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, place: Place, anchor: usize, open: Open) -> Result<(), Error> {
+    /// The one of the format's own tags that this is.
+    fn own_tag(&self, tag: Option<&Tag>) -> Option<&'static str> {
+        let tag = tag.filter(|tag| tag.handle == "!")?;
+        self.tags.iter().copied().find(|own| own.strip_prefix('!') == Some(tag.suffix.as_str()))
+    }
+
+    fn open(&mut self, frame: Frame) -> Result<(), Error> {
+        let place = frame.place;
         self.count(1, place)?;
         if self.stack.len() >= MAX_DEPTH {
             return Err(Error::new(
@@ -175,15 +232,15 @@ impl Builder {
                 format!("more than {MAX_DEPTH} lists and maps lie inside each other"),
             ));
         }
-        if let Some((_, _, Open::Map { key: None, .. })) = self.stack.last() {
+        if let Some(Frame { open: Open::Map { key: None, .. }, .. }) = self.stack.last() {
             return Err(Error::new(place, "a list or map cannot be a key; was a text in quotes meant?"));
         }
-        self.stack.push((place, anchor, open));
+        self.stack.push(frame);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        let Some((place, anchor, open)) = self.stack.pop() else { return Ok(()) };
+        let Some(Frame { place, anchor, tag, open }) = self.stack.pop() else { return Ok(()) };
         let value = match open {
             Open::List(list) => Value::List(list),
             Open::Map { mut map, merges, .. } => {
@@ -193,7 +250,7 @@ impl Builder {
                 Value::Map(map)
             }
         };
-        self.add(Node { place, value }, anchor)
+        self.add(tagged(tag, Node { place, value }), anchor)
     }
 
     /// Puts a finished value where it belongs.
@@ -205,9 +262,15 @@ impl Builder {
             self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.stack.last_mut() {
-            None => self.root = Some(node),
-            Some((_, _, Open::List(list))) => list.push(node),
-            Some((_, _, Open::Map { map, key, merges })) => match key.take() {
+            None => self.roots.push(node),
+            Some(Frame { open: Open::List(list), .. }) => list.push(node),
+            Some(Frame { open: Open::Map { map, key, merges }, .. }) => match key.take() {
+                None if self.text_keys && matches!(node.value, Value::Number(_) | Value::Bool(_)) => {
+                    return Err(Error::new(
+                        node.place,
+                        format!("a key has to be a text, found {}; put it in quotes", node.described()),
+                    ));
+                }
                 None => *key = Some((key_text(&node)?, node.place)),
                 Some((name, at)) if name == "<<" => merges.push((at, node)),
                 Some((name, at)) => match map.entry(name) {
@@ -227,6 +290,13 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// The value under its tag, if it has one of the format's own.
+fn tagged(tag: Option<&'static str>, node: Node) -> Node {
+    let Some(tag) = tag else { return node };
+    let place = node.place;
+    Node { place, value: Value::Map(IndexMap::from_iter([(tag.to_owned(), Entry { key: place, node })])) }
 }
 
 fn size(node: &Node) -> usize {
@@ -350,6 +420,39 @@ mod tests {
 
     fn json(text: &str) -> serde_json::Value {
         parse(text.as_bytes()).unwrap().read().unwrap()
+    }
+
+    #[test]
+    fn own_tags_and_several_documents() {
+        let text = "a: !reset\nb: !override [1]\nc: &c !override {d: 1}\n---\ne: !reset null\n";
+        let roots = documents(text.as_bytes(), &["!reset", "!override"]).unwrap();
+        let json = |node: &Node| node.read::<serde_json::Value>().unwrap();
+        assert_eq!(
+            json(&roots[0]),
+            serde_json::json!({"a": {"!reset": null}, "b": {"!override": [1]}, "c": {"!override": {"d": 1}}})
+        );
+        assert_eq!(json(&roots[1]), serde_json::json!({"e": {"!reset": null}}));
+        assert!(documents(b"a: !other 1", &["!reset"]).unwrap_err().message.contains("`!other`"));
+        assert!(parse(b"a: !reset 1").is_err());
+        assert_eq!(documents(b"# nothing\n", &[]).unwrap(), []);
+        assert!(
+            documents(b"a: {1: x}", &[]).unwrap_err().message.contains("the number `1`; put it in quotes")
+        );
+        assert!(documents(b"{'1': x, \"true\": y}", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_block_at_the_end_of_a_file_has_the_line_feeds_that_are_there() {
+        for (text, value) in [
+            ("a: |\n  x\n  y", "x\ny"),
+            ("a: |\n  x\n", "x\n"),
+            ("a: |-\n  x", "x"),
+            ("a: >\n  x\n  y", "x y"),
+            ("a: |\n  é", "é"),
+        ] {
+            assert_eq!(json(text), serde_json::json!({"a": value}), "{text:?}");
+        }
+        assert_eq!(json("a: |\n  x\nb: y"), serde_json::json!({"a": "x\n", "b": "y"}));
     }
 
     #[test]

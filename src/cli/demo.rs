@@ -84,7 +84,7 @@ pub async fn run(mut settings: Settings, arguments: Arguments) -> anyhow::Result
     super::serve::publish(&settings, &store).await?;
     let accounts = accounts(&settings, &store).await?;
     let server = Server::new(settings, store, clock.clone());
-    let worker = server.worker_with(Arc::new(EngineGrader::on(engine, clock)));
+    let worker = server.worker_with(Arc::new(EngineGrader::on(engine, clock)))?;
     let stop = super::stop_signal()?;
     let shutdown = server.shutdown.clone();
     tokio::spawn(async move {
@@ -216,6 +216,7 @@ async fn submit(
         source: Source::Folder { name: EXERCISE.to_owned() },
         content: Some(content),
         answers: Answers::default(),
+        login: None,
     };
     Ok(store.submit(new).await?.1.id)
 }

@@ -1,14 +1,12 @@
-//! `drydock exercise …`: check, prove and create exercises.
+//! `drydock exercise …`: check and create exercises, print the schema.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use drydock::clock::Clock;
+use drydock::checks::Kind;
 use drydock::config::Settings;
 use drydock::exercises::{self, Catalogue, Exercise};
-use drydock::grading::needs_engine;
-use drydock::grading::verify::{Proof, TrialResult, verify};
 
 use super::Usage;
 
@@ -19,14 +17,7 @@ pub enum Command {
         /// Exercise folders or slugs; all exercises and workshops if none is given
         paths: Vec<String>,
     },
-    /// Prove exercises: solution passes twice, starter does not, every mutant fails exactly its checks
-    Verify {
-        /// Exercise folders or slugs; all exercises if none is given
-        paths: Vec<String>,
-        /// Print the proofs as JSON on stdout
-        #[arg(long)]
-        json: bool,
-    },
+    Verify(super::verify::Arguments),
     /// Write a commented skeleton that verifies
     New {
         /// Name of the exercise: lower-case letters, digits and dashes
@@ -34,6 +25,11 @@ pub enum Command {
         /// Where to make the exercise's folder; the exercises folder of the settings if not given
         #[arg(long, value_name = "FOLDER")]
         into: Option<PathBuf>,
+    },
+    /// Print the manual of the check kinds as Markdown: fields, examples, evidence, failures
+    Kinds {
+        /// Names of kinds; all of them, with the forms of values they share, if none is given
+        names: Vec<String>,
     },
     /// Print the JSON Schema of exercise.yaml, for editors
     Schema,
@@ -55,13 +51,24 @@ pub async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCod
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { paths, json } => prove(settings, &paths, json).await,
+        Command::Verify(arguments) => super::verify::run(settings, arguments).await,
         Command::New { slug, into } => {
             let folder = into.unwrap_or_else(|| settings.exercises_dir.clone()).join(&slug);
             exercises::skeleton(&slug, &folder).map_err(|error| Usage(error.to_string()))?;
             println!("{} is ready. Edit it, then:", folder.display());
             println!("  drydock exercise check {}", folder.display());
             println!("  drydock exercise verify {}", folder.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Kinds { names } => {
+            let handbook = exercises::Handbook::new();
+            if names.is_empty() {
+                print!("{}", handbook.markdown());
+            }
+            for name in &names {
+                let kind = handbook.kind(name).ok_or_else(|| Usage(Kind::unknown(name)))?;
+                print!("{}", kind.markdown());
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Schema => {
@@ -72,7 +79,7 @@ pub async fn run(settings: Settings, command: Command) -> anyhow::Result<ExitCod
 }
 
 /// Reads the named exercises, or the whole catalogue; every mistake of all of them is one usage error.
-fn read(settings: &Settings, paths: &[String]) -> anyhow::Result<Vec<Arc<Exercise>>> {
+pub fn read(settings: &Settings, paths: &[String]) -> anyhow::Result<Vec<Arc<Exercise>>> {
     let lines =
         |mistakes: Vec<exercises::Mistake>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
     if paths.is_empty() {
@@ -89,54 +96,4 @@ fn read(settings: &Settings, paths: &[String]) -> anyhow::Result<Vec<Arc<Exercis
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(Usage(wrong.join("\n")).into()) }
-}
-
-async fn prove(settings: Settings, paths: &[String], json: bool) -> anyhow::Result<ExitCode> {
-    let exercises = read(&settings, paths)?;
-    let settings = super::without_server(settings);
-    let clock = Clock::system();
-    let engine = if exercises.iter().any(|exercise| needs_engine(exercise)) {
-        Some(super::engine(&settings, &clock).await?)
-    } else {
-        None
-    };
-    let work = async {
-        let mut proofs = Vec::new();
-        for exercise in &exercises {
-            let proof = verify(exercise, engine.as_ref(), &clock, Arc::new(|_| ()), |trial| {
-                eprintln!("{}", trial_line(&exercise.slug, trial));
-            })
-            .await;
-            for problem in &proof.problems {
-                eprintln!("✗ {}: {problem}", exercise.slug);
-            }
-            proofs.push(proof);
-        }
-        proofs
-    };
-    let proofs = super::interruptible(work).await?;
-    if let Some(engine) = engine.clone() {
-        engine.shutdown().await;
-    }
-    let Some(proofs) = proofs else { return Ok(ExitCode::from(130)) };
-    if json {
-        println!("{}", serde_json::to_string_pretty(&proofs)?);
-    }
-    let wrong = proofs.iter().filter(|proof| !proof.holds()).count();
-    if wrong == 0 {
-        eprintln!("{} exercises verified", proofs.len());
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("{wrong} of {} exercises do not verify", proofs.len());
-    Ok(if proofs.iter().any(Proof::platform_fault) { ExitCode::from(3) } else { ExitCode::from(1) })
-}
-
-fn trial_line(slug: &str, trial: &TrialResult) -> String {
-    let mark = if trial.problems.is_empty() { "✓" } else { "✗" };
-    let mut line = format!("{mark} {slug}: {} ({:.1} s)", trial.trial, trial.seconds);
-    for problem in &trial.problems {
-        line.push_str("\n    ");
-        line.push_str(&drydock::text::for_terminal(problem));
-    }
-    line
 }

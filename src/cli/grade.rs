@@ -9,20 +9,35 @@ use anyhow::Context as _;
 use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::exercises::Exercise;
-use drydock::grading::{Handed, Job, Observer, Step, grade, needs_engine};
+use drydock::grading::{Fetcher, Halt, Handed, Job, Observer, Step, grade};
 use drydock::report::{CheckReport, OutcomeKind, Report, Verdict};
+use drydock::submissions::reference::Reference;
+use drydock::submissions::remote::{Credentials, GitAddress};
 use drydock::submissions::{Answers, Content, ContentLimits};
 use drydock::text::for_terminal;
 use futures::FutureExt as _;
 
 use super::Usage;
 
+/// Where the token is read from: an argument would stand in the list of processes.
+const TOKEN: &str = "DRYDOCK_TOKEN";
+
+/// Hands in and grades; a private repository or registry is asked with the token in DRYDOCK_TOKEN.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Slug of a shipped exercise, or the folder of one
     exercise: String,
-    /// A folder, .zip, .tar or .tar.gz, or answers:FILE (JSON)
+    /// A folder, .zip, .tar(.gz), the address of a Git repository, image:REFERENCE, or answers:FILE (JSON)
     submission: String,
+    /// Branch, tag or commit of the repository, instead of its default branch
+    #[arg(long, value_name = "NAME")]
+    revision: Option<String>,
+    /// User name for a private repository or registry
+    #[arg(long, value_name = "NAME", default_value = "")]
+    username: String,
+    /// Token or password for a private repository or registry
+    #[arg(long, env = TOKEN, hide_env_values = true, hide = true)]
+    token: Option<String>,
     /// Print the report as JSON on stdout
     #[arg(long)]
     json: bool,
@@ -32,14 +47,17 @@ pub async fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<Exi
     super::log("warn");
     let clock = Clock::system();
     let exercise = find(&settings, &arguments.exercise)?;
-    let handed = hand_in(&settings, &arguments.submission)?;
+    let given = Given::read(&settings, &exercise, &arguments)?;
     let settings = super::without_server(settings);
-    let engine = if needs_engine(&exercise) { Some(super::engine(&settings, &clock).await?) } else { None };
+    let fetcher = Fetcher::new(&settings).map_err(Usage)?;
+    let engine = if exercise.needs_engine() { Some(super::engine(&settings, &clock).await?) } else { None };
     let job = Job {
         id: format!("cli-{}", uuid::Uuid::new_v4().simple()),
         exercise: &exercise,
-        fetch: async move { Ok(handed) }.boxed(),
+        fetch: given.fetch(&fetcher, &exercise).boxed(),
         observer: progress(),
+        measured: false,
+        trusted: false,
     };
     let graded = super::interruptible(grade(job, engine.as_ref(), &clock)).await?;
     let code = match graded {
@@ -104,43 +122,97 @@ pub fn folder_of(settings: &Settings, name: &str) -> anyhow::Result<PathBuf> {
     .into())
 }
 
-/// Reads what is handed in.
-fn hand_in(settings: &Settings, submission: &str) -> anyhow::Result<Handed> {
-    let limits = ContentLimits::from(&settings.uploads);
-    if let Some(file) = submission.strip_prefix("answers:") {
-        let json = std::fs::read(file).with_context(|| format!("the answers {file} cannot be read"));
-        let json = json.map_err(|error| Usage(format!("{error:#}")))?;
-        let answers = Answers::from_json(&json).map_err(|error| Usage(format!("{file}: {error}")))?;
-        return Ok(Handed { content: Content::empty(), answers });
+/// What is handed in, read but not fetched.
+enum Given {
+    Here(Handed),
+    Saved(Content),
+    Repository { address: GitAddress, revision: Option<String>, login: Option<Credentials> },
+    Image { reference: Reference, login: Option<Credentials> },
+}
+
+impl Given {
+    fn read(settings: &Settings, exercise: &Exercise, arguments: &Arguments) -> anyhow::Result<Self> {
+        let submission = arguments.submission.as_str();
+        let takes_image = exercise.submit.iter().any(|kind| kind.is_image());
+        let login = arguments.token.clone().map(|token| Credentials::new(&*arguments.username, token));
+        if let Some(reference) = submission.strip_prefix("image:") {
+            if !takes_image {
+                return Err(Usage(format!(
+                    "{} takes no image; its `submit` says what it takes",
+                    exercise.slug
+                ))
+                .into());
+            }
+            let reference = reference
+                .parse()
+                .map_err(|why| Usage(format!("{submission}: this is no image reference: {why}")))?;
+            return Ok(Self::Image { reference, login });
+        }
+        if submission.contains("://") || submission.starts_with("git@") {
+            let (address, within) = GitAddress::read(submission).map_err(Usage)?;
+            let revision = arguments.revision.clone();
+            return Ok(Self::Repository { address, revision, login: login.or(within) });
+        }
+        if let Some(file) = submission.strip_prefix("answers:") {
+            let json = std::fs::read(file).with_context(|| format!("the answers {file} cannot be read"));
+            let json = json.map_err(|error| Usage(format!("{error:#}")))?;
+            let answers = Answers::from_json(&json).map_err(|error| Usage(format!("{file}: {error}")))?;
+            return Ok(Self::Here(Handed::new(Content::empty(), answers)));
+        }
+        let mut limits = ContentLimits::from(&settings.uploads);
+        let mut setting = "uploads.archive_size";
+        if takes_image {
+            (limits.archive_bytes, setting) =
+                (settings.uploads.saved_image_bytes, "uploads.saved_image_size");
+            limits.unpacked_bytes = limits.archive_bytes;
+        }
+        let content = content(submission, &limits, setting)?;
+        if takes_image {
+            return Ok(Self::Saved(content));
+        }
+        // A folder of a question exercise may bring its answers along, as a solution does.
+        let handed = drydock::grading::verify::handed(&content);
+        handed.map(Self::Here).map_err(|problem| Usage(format!("{submission}: {problem}")).into())
     }
-    if submission.starts_with("image:") || submission.contains("://") || submission.starts_with("git@") {
-        return Err(Usage(format!(
-            "`{submission}`: image references and git URLs cannot be handed in yet; give a folder, an archive or answers:FILE"
-        ))
-        .into());
+
+    async fn fetch(self, fetcher: &Fetcher, exercise: &Exercise) -> Result<Handed, Halt> {
+        let observer = progress();
+        match self {
+            Self::Here(handed) => Ok(handed),
+            Self::Saved(content) => fetcher.saved(content, Answers::default(), exercise).await,
+            Self::Repository { address, revision, login } => {
+                let revision = revision.as_deref();
+                let fetched =
+                    fetcher.repository(&address, revision, login.as_ref(), exercise, &observer).await?;
+                Ok(Handed::new(fetched.content, Answers::default()))
+            }
+            Self::Image { reference, login } => {
+                let image = fetcher.image(&reference, login.as_ref(), exercise, &observer).await?;
+                Ok(Handed::pulled(reference.to_string(), image, Answers::default()))
+            }
+        }
     }
+}
+
+/// The files of a folder or archive.
+fn content(submission: &str, limits: &ContentLimits, setting: &str) -> anyhow::Result<Content> {
     let path = Path::new(submission);
+    let unreadable = |error| Usage(format!("{submission} cannot be read: {error}"));
     let content = if path.is_dir() {
-        Content::from_folder(path, &limits)
+        Content::from_folder(path, limits)
     } else {
-        let size = std::fs::metadata(path)
-            .map_err(|error| Usage(format!("{submission} cannot be read: {error}")))?;
+        let size = std::fs::metadata(path).map_err(unreadable)?;
         if size.len() > limits.archive_bytes {
             return Err(Usage(format!(
-                "{submission} has {} bytes; an archive may have at most {} (setting uploads.archive_bytes)",
+                "{submission} has {} bytes; an archive may have at most {} (setting {setting})",
                 size.len(),
                 limits.archive_bytes
             ))
             .into());
         }
-        let bytes =
-            std::fs::read(path).map_err(|error| Usage(format!("{submission} cannot be read: {error}")))?;
-        Content::from_archive(&bytes, &limits)
-    }
-    .map_err(|refusal| Usage(format!("{submission}: {refusal}")))?;
-    // A folder of a question exercise may bring its answers along, as a solution does.
-    drydock::grading::verify::handed(&content)
-        .map_err(|problem| Usage(format!("{submission}: {problem}")).into())
+        Content::from_archive(&std::fs::read(path).map_err(unreadable)?, limits)
+    };
+    Ok(content.map_err(|refusal| Usage(format!("{submission}: {refusal}")))?)
 }
 
 /// Progress on stderr: phases, and the build's output.

@@ -1,5 +1,6 @@
 //! What the subcommands share: settings, logging, and how an error ends the program.
 
+pub mod compose;
 pub mod demo;
 pub mod doctor;
 pub mod exercise;
@@ -7,13 +8,14 @@ pub mod grade;
 pub mod lint;
 pub mod people;
 pub mod serve;
+pub mod verify;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use drydock::accounts::new_join_code;
+use drydock::accounts::{Seal, new_join_code};
 use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::sandbox::{Engine, EngineContext};
@@ -67,7 +69,8 @@ pub async fn store(settings: &Settings, clock: &Clock) -> anyhow::Result<Store> 
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("the data folder {} cannot be made", settings.data_dir.display()))?;
     let url = database_url(settings);
-    Store::open(&url, &settings.data_dir.join("content"), clock.clone())
+    let seal = Seal::open_or_create(settings.secret_key.as_deref(), &settings.data_dir)?;
+    Store::open(&url, &settings.data_dir.join("content"), seal, clock.clone())
         .await
         .with_context(|| format!("the database {} cannot be opened", shown_url(&url)))
 }
@@ -100,7 +103,7 @@ pub async fn engine(settings: &Settings, clock: &Clock) -> anyhow::Result<Engine
     let context = engine_context(settings, clock)?;
     Engine::connect(&settings.sandbox, context)
         .await
-        .map_err(|error| PlatformTrouble(format!("{error}. `drydock doctor` tells more")).into())
+        .map_err(|error| PlatformTrouble(format!("{error} (`drydock doctor` tells more)")).into())
 }
 
 /// Where commands without a server (`grade`, `exercise verify`) keep their few files: the

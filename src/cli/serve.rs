@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::exercises::Catalogue;
+use drydock::grading::Fetcher;
 use drydock::grading::worker::{EngineGrader, Worker};
 use drydock::live::Live;
 use drydock::store::Store;
@@ -15,7 +17,7 @@ use drydock::web;
 use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Usage;
 
@@ -139,17 +141,19 @@ impl Server {
             async move { drydock::sandbox::Engine::connect(&sandbox, context).await }.boxed()
         });
         let grader = Arc::new(EngineGrader::new(connect, self.clock.clone()));
-        Ok(self.worker_with(grader))
+        self.worker_with(grader)
     }
 
-    pub fn worker_with(&self, grader: Arc<EngineGrader>) -> Worker {
-        Worker::new(
+    pub fn worker_with(&self, grader: Arc<EngineGrader>) -> anyhow::Result<Worker> {
+        let fetcher = Fetcher::new(&self.settings).map_err(Usage)?;
+        Ok(Worker::new(
             self.store.clone(),
             self.live.clone(),
             grader,
+            fetcher,
             self.settings.worker.clone(),
             self.clock.clone(),
-        )
+        ))
     }
 
     /// Serves pages, and grades if there is a worker, until [`Server::shutdown`] is cancelled.
@@ -165,13 +169,32 @@ impl Server {
                 ended
             })
         });
+        let thinning = thin_out(self.store.clone(), self.clock.clone(), self.settings.logs_kept);
+        let thinning = tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(thinning));
         let state = web::AppState::new(self.store, self.live, self.clock, Arc::new(self.settings));
         let served = web::serve(state, listener, self.shutdown.clone()).await;
         // When serving failed by itself, the worker is to stop too.
         self.shutdown.cancel();
+        // What it was removing is removed at the next start.
+        let _ = thinning.await;
         if let Some(working) = working {
             working.await.context("the worker ended unexpectedly")??;
         }
         served.context("the web server failed")
+    }
+}
+
+/// How often old logs are looked for.
+const THIN_OUT_EVERY: Duration = Duration::from_hours(1);
+
+/// Removes the logs of gradings that ended long ago.
+async fn thin_out(store: Store, clock: Clock, kept: Duration) {
+    loop {
+        match store.prune_events(clock.now() - kept).await {
+            Ok(0) => {}
+            Ok(removed) => info!(removed, "events.pruned"),
+            Err(error) => warn!(%error, "events.not_pruned"),
+        }
+        tokio::time::sleep(THIN_OUT_EVERY).await;
     }
 }
