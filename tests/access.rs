@@ -54,8 +54,14 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("POST", "/cohorts", [401, 403, 403, 403, 422, 422, 422]),
     ("GET", "/cohorts/{cohort}/grid", [303, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/grid/events", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/registries", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
+    ("GET", "/cohorts/{cohort}/reviews", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/submissions/{submission}/review", [303, 403, 404, 404, 200, 404, 200]),
+    ("POST", "/submissions/{submission}/review", [401, 403, 404, 404, 422, 404, 422]),
     // Admins
     ("GET", "/admin", [303, 403, 403, 403, 403, 403, 200]),
+    ("GET", "/admin/kinds", [303, 403, 403, 403, 403, 403, 200]),
     // API
     ("GET", "/api/v1/openapi.json", [200; 7]),
     ("GET", "/api/v1/me", [401, 200, 200, 200, 200, 200, 200]),
@@ -66,9 +72,14 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/api/v1/exercises/{slug}", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts/{cohort}/progress", [401, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/api/v1/cohorts/{cohort}/registries", [401, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/api/v1/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
+    ("DELETE", "/api/v1/cohorts/{cohort}/registries/{registry}", [401, 403, 403, 404, 404, 404, 404]),
     ("POST", "/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", [401, 422, 422, 404, 422, 404, 422]),
     ("GET", "/api/v1/submissions/{submission}", [401, 200, 404, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/regrade", [401, 403, 404, 404, 202, 404, 202]),
+    ("GET", "/api/v1/cohorts/{cohort}/reviews", [401, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/api/v1/submissions/{submission}/reviews", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/api/v1/gradings/{grading}", [401, 200, 404, 404, 200, 404, 200]),
     ("GET", "/api/v1/gradings/{grading}/events", [401, 200, 404, 404, 200, 404, 200]),
 ];
@@ -89,6 +100,7 @@ impl Names {
             .replace("{grading}", &self.grading.to_string())
             .replace("{person}", &self.student.to_string())
             .replace("{slug}", FILES)
+            .replace("{registry}", "registry.example.org")
             .replace("{token}", &Uuid::nil().to_string())
             // A cohort that nobody is in yet, so that joining it changes no other answer.
             .replace("{code}", "JNN-GME")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// others or higher ones.
 const FLOORS: &[&[&str]] = &[
     &["clock", "text"],
-    &["tree", "units"],
+    &["tree", "units", "ulimits"],
     &["yaml"],
     &["config"],
     &["report", "sandbox", "submissions"],
@@ -144,4 +144,9 @@ fn migrations_are_the_same_files_for_both_databases() {
     };
     assert_eq!(names("migrations/sqlite"), names("migrations/postgres"));
     assert!(!names("migrations/sqlite").is_empty());
+    let listed = fs::read_to_string("src/store/database.rs").expect("it can be read");
+    for name in names("migrations/sqlite") {
+        let name = name.to_string_lossy().into_owned();
+        assert!(listed.contains(&format!("\"{name}\"")), "src/store/database.rs does not list {name}");
+    }
 }

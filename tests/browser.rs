@@ -7,12 +7,15 @@ mod browser;
 #[path = "common/engine.rs"]
 #[allow(dead_code, reason = "the engine's own tests use the rest")]
 mod engine;
+#[path = "web/graded.rs"]
+#[allow(dead_code, reason = "the web tests use the rest")]
+mod graded;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use app::{App, Client, FILES, log, report, zip};
-use browser::{Browser, Setup};
+use app::{App, Client, FILES, QUESTIONS, log, report, zip};
+use browser::{Browser, PHONE_WIDTH, Setup};
 use drydock::accounts::{Role, hash_token, new_token};
 use drydock::clock::Clock;
 use drydock::exercises::Exercise;
@@ -67,6 +70,7 @@ async fn a_student_on_a_phone_sees_the_verdict_come_and_the_trainer_sees_the_gri
     desk.mark().await;
 
     join(&phone, &app, &app.cohort.join_code, "Ada Lovelace").await;
+    assert_eq!(phone.width().await, PHONE_WIDTH);
     assert!(!phone.overflows().await, "the board is wider than a phone");
     // Somebody who joins appears in the trainer's grid by themselves.
     desk.until_shows("#grid", "Ada Lovelace").await;
@@ -98,6 +102,43 @@ async fn a_student_on_a_phone_sees_the_verdict_come_and_the_trainer_sees_the_gri
     let (one, other) = tokio::join!(tokio::spawn(phone.close()), tokio::spawn(desk.close()),);
     one.unwrap();
     other.unwrap();
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_is_wider_than_a_phone() {
+    let app = App::start().await;
+    let student = app.student(&format!("Wolfeschlegel{} Hubert", "steinhausen".repeat(4))).await;
+    let admin = app.admin("Abe").await;
+    app.store().add_member(app.cohort.id, admin.person().id, Role::Trainer).await.unwrap();
+    let cohort = format!("/cohorts/{}", app.cohort.id);
+    let path = format!("/api/v1{cohort}/exercises/{QUESTIONS}/submissions");
+    let words = format!("Isolation. {}", "wide".repeat(60));
+    let answers = serde_json::json!({"answers": {"shared": ["disk"], "listing": words, "why": words}});
+    let sent = student.post_json(&path, &answers).await.json();
+    let submission = format!("/submissions/{}", sent["id"].as_str().unwrap());
+    graded::grade_queued(&app).await;
+    let phone = Browser::open(Setup::Phone).await;
+    let theirs = [cohort.clone(), format!("{cohort}/exercises/{QUESTIONS}"), submission.clone()];
+    let trainers = [
+        format!("{cohort}/grid"),
+        format!("{cohort}/reviews"),
+        format!("{submission}/review"),
+        submission.clone(),
+        "/cohorts".to_owned(),
+        "/admin".to_owned(),
+        "/admin/kinds".to_owned(),
+    ];
+    for (client, pages) in [(&student, &theirs[..]), (&admin, &trainers)] {
+        enter(&phone, &app, client).await;
+        for page in pages {
+            phone.goto(app.url(page)).await.unwrap();
+            phone.one("main h1").await;
+            assert_eq!(phone.width().await, PHONE_WIDTH, "{page}");
+            assert!(!phone.overflows().await, "{page} is wider than a phone");
+        }
+    }
+    phone.close().await;
     app.stop().await;
 }
 
@@ -196,7 +237,14 @@ async fn a_dockerfile_is_built_and_judged_on_the_engine_before_the_students_eyes
 
     let grader = Arc::new(EngineGrader::on(bench.engine.clone(), Clock::system()));
     let settings = app.state.settings.worker.clone();
-    let worker = Worker::new(app.store().clone(), app.state.live.clone(), grader, settings, Clock::system());
+    let worker = Worker::new(
+        app.store().clone(),
+        app.state.live.clone(),
+        grader,
+        drydock::grading::Fetcher::new(&app.state.settings).unwrap(),
+        settings,
+        Clock::system(),
+    );
     let stop = CancellationToken::new();
     let working = tokio::spawn(worker.run(stop.clone()));
 

@@ -3,20 +3,32 @@
 
 #[path = "checks/answers.rs"]
 mod answers;
+#[path = "checks/composes.rs"]
+mod composes;
 #[path = "checks/definitions.rs"]
 mod definitions;
 #[path = "checks/dockerfiles.rs"]
 mod dockerfiles;
+#[path = "checks/dockerignores.rs"]
+mod dockerignores;
 #[path = "checks/files.rs"]
 mod files;
+#[path = "checks/giveaway.rs"]
+mod giveaway;
 #[path = "checks/images.rs"]
 mod images;
 #[path = "checks/lint.rs"]
 mod lint;
+#[path = "checks/manual.rs"]
+mod manual;
 #[path = "checks/matchers.rs"]
 mod matchers;
+#[path = "checks/pipelines.rs"]
+mod pipelines;
 #[path = "checks/references.rs"]
 mod references;
+#[path = "checks/repositories.rs"]
+mod repositories;
 #[path = "checks/saved_images.rs"]
 mod saved_images;
 
@@ -59,11 +71,14 @@ async fn look(kind: &Kind, content: &Content, answers: &[(&str, Answer)]) -> Res
         id: "it",
         content,
         answers: &answers,
+        context: ".",
         dockerfile: Some("Dockerfile"),
         build_args: &IndexMap::new(),
         target: None,
+        pulled: None,
         image: None,
         stack: None,
+        composed: false,
         sandbox: None,
         variables: &variables(),
         clock: &Clock::system(),

@@ -2,7 +2,9 @@
 
 mod exercises {
     mod catalogue;
+    mod manual;
     mod mistakes;
     mod schema;
     mod skeleton;
+    mod stacks;
 }

@@ -4,93 +4,18 @@
 #[path = "common/engine.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part")]
 mod common;
+#[path = "common/paste.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod paste;
+#[path = "common/stage.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod stage;
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use common::{BUSYBOX, Bench, silent};
-use drydock::checks::{Detail, Finding, Kind, Scene};
+use common::{BUSYBOX, Bench};
 use drydock::clock::Clock;
 use drydock::config::{BuilderChoice, SandboxSettings};
-use drydock::sandbox::{BuildRequest, Image, Sandbox};
-use drydock::submissions::{Answers, Content, ContentLimits};
-use indexmap::IndexMap;
-use serde_json::{Value, json};
-
-/// What a check may look at here.
-struct Stage<'a> {
-    sandbox: &'a Sandbox,
-    content: Content,
-    image: Image,
-}
-
-impl<'a> Stage<'a> {
-    /// Builds what was handed in.
-    async fn build(sandbox: &'a Sandbox, files: &[(&str, &str)], args: &[(&str, &str)]) -> Self {
-        let limits = ContentLimits { archive_bytes: 1 << 24, unpacked_bytes: 1 << 24, entries: 1000 };
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), Bytes::copy_from_slice(text.as_bytes())))
-            .collect();
-        let content = Content::from_files(files, &limits).expect("good");
-        let request = BuildRequest {
-            context: content.build_context("Dockerfile").tar(),
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            args: args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            internet: false,
-            needs_buildkit: false,
-            bases: Vec::new(),
-        };
-        let built = sandbox.build(request, silent()).await.expect("an image");
-        let image = sandbox.image(&built.image).await.expect("the image");
-        Self { sandbox, content, image }
-    }
-
-    async fn look(&self, name: &str, fields: &Value) -> Finding {
-        let kind = Kind::read(name, &mut serde_json::Deserializer::from_str(&fields.to_string()))
-            .unwrap_or_else(|error| panic!("{name} {fields}: {error}"));
-        let scene = Scene {
-            id: "it",
-            content: &self.content,
-            answers: &Answers::default(),
-            dockerfile: Some("Dockerfile"),
-            build_args: &IndexMap::new(),
-            target: None,
-            image: Some(&self.image),
-            stack: None,
-            sandbox: Some(self.sandbox),
-            variables: &BTreeMap::from([("random".to_owned(), "r4nd0m".to_owned())]),
-            clock: &Clock::system(),
-        };
-        kind.look(&scene).await.unwrap_or_else(|fault| panic!("{name} {fields}: {fault}"))
-    }
-
-    async fn passes(&self, name: &str, fields: Value) -> Detail {
-        match self.look(name, &fields).await {
-            Finding::Passed(detail) => detail,
-            other => panic!("{name} {fields} should pass: {other:#?}"),
-        }
-    }
-
-    /// Fails, and the observation has this in it.
-    async fn fails(&self, name: &str, fields: Value, observed: &str) -> Detail {
-        match self.look(name, &fields).await {
-            Finding::Failed(detail) => {
-                assert!(detail.observed.contains(observed), "{name} {fields}: {detail:#?}");
-                assert!(!detail.expected.is_empty(), "{name} {fields}: {detail:#?}");
-                detail
-            }
-            other => panic!("{name} {fields} should fail: {other:#?}"),
-        }
-    }
-}
-
-#[track_caller]
-fn proof<'a>(detail: &'a Detail, title: &str) -> &'a str {
-    let found = detail.evidence.iter().find(|evidence| evidence.title == title);
-    &found.unwrap_or_else(|| panic!("no evidence {title:?} in {detail:#?}")).text
-}
+use serde_json::json;
+use stage::{Stage, proof};
 
 #[tokio::test]
 async fn image_size_is_that_of_the_layers() {
@@ -217,6 +142,89 @@ async fn layers_keep_what_was_deleted() {
         .passes("layers", json!({"no_secret_names": true, "no_secret_files": true, "allowed": ["API_TOKEN", "/srv/.env", {"matches": "/\\.git$"}]}))
         .await;
     stage.passes("layers", json!({"lacks": ["never-there", {"matches": "^never$"}]})).await;
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+/// What a student sees who types the line of a failed check about the image under test.
+async fn typed(stage: &Stage<'_>, fields: serde_json::Value, observed: &str) -> String {
+    let detail = stage.fails("layers", fields.clone(), observed).await;
+    let line = detail.reproduce.unwrap_or_else(|| panic!("no line for {fields}"));
+    let id = &stage.image.as_ref().expect("an image").config().id;
+    let (_, text) = paste::shell(&line.replace("my-image:latest", id).replace("my-image", id)).await;
+    println!("{line}\n{text}");
+    text.trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn what_layers_tells_is_seen_with_plain_docker() {
+    let bench = Bench::open().await;
+    let sandbox = bench.sandbox();
+    let leaky = format!(
+        "FROM {BUSYBOX}\nARG API_TOKEN\nENV DB_PASSWORD=hunter22\n\
+         COPY secret /srv/.env\n\
+         RUN gzip -c /srv/.env > /srv/kept.gz && sed s/open/packed/ /srv/.env | gzip -c > /srv/packed.gz\n\
+         RUN rm -r /srv && true $API_TOKEN\nRUN mkdir -p '/it is/.git' && touch '/it is/.git/HEAD'\n"
+    );
+    let files = [("Dockerfile", leaky.as_str()), ("secret", "PASSWORD=open-canary\n")];
+    let stage = Stage::build(&sandbox, &files, &[("API_TOKEN", "t0ken-canary")]).await;
+
+    // Deleted, and packed as well: the first place is told.
+    let gone = "in `/srv/.env`, gone since layer 4";
+    assert_eq!(typed(&stage, json!({"lacks": "open-canary"}), gone).await, "open-canary");
+    assert_eq!(typed(&stage, json!({"lacks": ["never-there", "open-canary"]}), gone).await, "open-canary");
+    assert_eq!(
+        typed(&stage, json!({"lacks": {"matches": "open-[a-z]+$"}}), gone).await,
+        "PASSWORD=open-canary"
+    );
+    let packed = "in `unpacked` in `/srv/packed.gz`, gone since";
+    assert_eq!(typed(&stage, json!({"lacks": "PASSWORD=packed-"}), packed).await, "PASSWORD=packed-");
+
+    let token = typed(&stage, json!({"lacks": "t0ken-canary"}), "in the history").await;
+    assert!(token.contains("API_TOKEN=t0ken-canary"), "{token}");
+    let set = typed(&stage, json!({"lacks": "hunter22"}), "in the history").await;
+    assert!(set.contains("DB_PASSWORD=hunter22"), "{set}");
+    let named = json!({"no_secret_names": true, "allowed": ["DB_PASSWORD"]});
+    let named = typed(&stage, named, "shows the value of `API_TOKEN`").await;
+    assert!(named.contains("t0ken-canary"), "{named}");
+    let set = json!({"no_secret_names": true, "allowed": ["API_TOKEN"]});
+    let set = typed(&stage, set, "DB_PASSWORD").await;
+    assert!(set.contains("DB_PASSWORD=hunter22"), "{set}");
+    let listed = json!({"no_secret_files": true, "allowed": ["/srv/.env"]});
+    let listed = typed(&stage, listed, "there is `/it is/.git`").await;
+    assert!(listed.contains("it is/.git/HEAD"), "{listed}");
+    let deleted = typed(&stage, json!({"no_secret_files": true}), "there is `/srv/.env`").await;
+    assert!(deleted.ends_with("srv/.env"), "{deleted}");
+
+    let passed = stage.passes("layers", json!({"lacks": "never-there"})).await;
+    assert_eq!(passed.reproduce, None, "there is nothing to see");
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn checks_of_one_phase_save_the_image_once() {
+    let bench = Bench::open().await;
+    let sandbox = bench.sandbox();
+    let dockerfile = format!("FROM {BUSYBOX}\nRUN echo {} > /once\n", uuid::Uuid::new_v4());
+    let stage = Stage::build(&sandbox, &[("Dockerfile", &dockerfile)], &[]).await;
+    let id = &stage.image.as_ref().expect("an image").config().id;
+    let saves = |image: &str| {
+        let of = format!("image={image}");
+        let now = Clock::system().now().timestamp_micros();
+        let until = format!("{}.{:06}000", now / 1_000_000, now % 1_000_000);
+        let asked =
+            ["events", "--since", "10m", "--until", &until, "--filter", "event=save", "--filter", &of];
+        common::docker(&asked).lines().count()
+    };
+
+    stage.passes("image_size", json!({"layers": 2})).await;
+    assert_eq!(saves(id), 1);
+    let size = stage.fails("image_size", json!({"layers": 1}), "the image has 2 layers");
+    let lacks = stage.passes("layers", json!({"lacks": "never-there"}));
+    let secrets = stage.passes("layers", json!({"no_secret_files": true}));
+    tokio::join!(size, lacks, secrets);
+    assert_eq!(saves(id), 2, "one more for the three");
     sandbox.clean().await;
     bench.close().await;
 }

@@ -17,6 +17,19 @@ fn every_setting_is_listed() {
 }
 
 #[test]
+fn every_figure_is_listed() {
+    let readme = readme();
+    let source = std::fs::read_to_string("src/web/health.rs").expect("the source is text");
+    let figures = source.split('"').filter(|text| text.starts_with("drydock_") && !text.contains('{'));
+    let mut count = 0;
+    for figure in figures {
+        assert!(readme.contains(figure), "README.md does not name the figure `{figure}`");
+        count += 1;
+    }
+    assert!(count >= 8, "the names have moved: {count}");
+}
+
+#[test]
 fn every_check_kind_is_named() {
     let readme = readme();
     for name in Kind::NAMES {

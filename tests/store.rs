@@ -14,6 +14,8 @@ mod crash;
 mod progress;
 #[path = "store/queue.rs"]
 mod queue;
+#[path = "store/reviews.rs"]
+mod reviews;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/speed.rs"]

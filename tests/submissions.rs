@@ -3,6 +3,7 @@
 
 mod submissions {
     pub mod answers;
+    pub mod dockerignore;
     pub mod frozen;
     pub mod pack;
     pub mod random;

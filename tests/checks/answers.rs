@@ -81,6 +81,26 @@ async fn a_wrong_answer_never_tells_the_right_one() {
 }
 
 #[tokio::test]
+async fn unanswered_questions_are_told_apart() {
+    let mut told = std::collections::HashSet::new();
+    let rubric = json!([{"criterion": "Names the kernel", "points": 2}]);
+    for question in ["What is *shared*?", "What is not?"] {
+        for (name, fields) in [
+            ("choice", json!({"question": question, "options": one()["options"]})),
+            ("choice", json!({"question": question, "several": true, "options": one()["options"]})),
+            ("short", json!({"question": question, "accepts": ["it"]})),
+            ("short", json!({"question": question, "number": {"value": 1}})),
+            ("essay", json!({"question": question, "rubric": rubric})),
+        ] {
+            let finding = answered(&kind(name, &fields), None).await;
+            let expected = failed(&finding).expected.clone();
+            assert!(expected.contains(&question.replace('*', "")), "{expected}");
+            assert!(told.insert(expected.clone()), "twice: {expected}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn short_answers_take_spellings() {
     let lax = kind("short", &json!({"question": "Q", "accepts": ["Union Mount", "overlay ${random}", 137]}));
     for right in ["union mount", "  UNION\t mount ", "overlay R4ND0M", "137"] {
@@ -104,6 +124,30 @@ async fn short_answers_take_spellings() {
     for wrong in ["sudo docker ps", "xx", "docker ps -a -q"] {
         failed(&answered(&pattern, Some(text(wrong))).await);
     }
+}
+
+#[tokio::test]
+async fn numbers_take_units() {
+    let number =
+        json!({"value": 64, "tolerance": 0.5, "unit": "MiB", "units": {"KiB": 0.000_976_562_5, "GiB": 1024}});
+    let check = kind("short", &json!({"question": "Q", "number": number}));
+    for right in ["64", "64 MiB", "64MiB", "64,2 mib", "65 536 KiB", "0.0625 GiB"] {
+        passed(&answered(&check, Some(text(right))).await);
+    }
+    for wrong in ["64 KiB", "65 MiB", "1 GiB", "MiB"] {
+        failed(&answered(&check, Some(text(wrong))).await);
+    }
+    let other = answered(&check, Some(text("64 apples"))).await;
+    assert_eq!(failed(&other).observed, "`64 apples` is a number with a unit that is not asked for");
+    // Units that differ only in upper and lower case have to be written as they are.
+    let bits = json!({"value": 8, "unit": "Mb", "units": {"MB": 8}});
+    let check = kind("short", &json!({"question": "Q", "number": bits}));
+    passed(&answered(&check, Some(text("1 MB"))).await);
+    passed(&answered(&check, Some(text("8 Mb"))).await);
+    failed(&answered(&check, Some(text("8 mb"))).await);
+    let plain = kind("short", &json!({"question": "Q", "number": {"value": 1000}}));
+    passed(&answered(&plain, Some(text("1e3"))).await);
+    failed(&answered(&plain, Some(text("1000 bytes"))).await);
 }
 
 #[tokio::test]
@@ -133,7 +177,7 @@ async fn essays_wait_for_a_person() {
     assert_eq!(detail.observed, "3 words, waiting for a trainer");
     assert_eq!(detail.evidence[0].text, "one two three");
     let finding = answered(&check, Some(text("one two"))).await;
-    assert_eq!(failed(&finding).expected, "a text of at least 3 words that a trainer reads");
+    assert_eq!(failed(&finding).expected, "a text of at least 3 words that a trainer reads, on “Why?”");
     assert_eq!(failed(&finding).observed, "2 words");
     assert_eq!(failed(&answered(&check, None).await).observed, "nothing was answered");
 }
@@ -150,6 +194,6 @@ fn questions_are_shown_without_answers() {
     let shown =
         serde_json::to_string(&kind("short", &json!({"question": "Q", "accepts": ["secret"]})).question())
             .expect("JSON");
-    assert_eq!(shown, r#"{"kind":"short","question":"Q","number":false}"#);
+    assert_eq!(shown, r#"{"kind":"short","question":"Q","number":false,"unit":null}"#);
     assert!(kind("file", &json!({"path": "a"})).question().is_none());
 }

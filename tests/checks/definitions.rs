@@ -1,156 +1,62 @@
 //! Definitions as authors write them: what is read, what is refused, what is doubted.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use drydock::checks::{Kind, Surroundings};
+use drydock::checks::{Kind, KindEntry, Surroundings, Tested};
 use drydock::report::Phase;
+use drydock::sandbox::{Restart, ServiceSpec, StackSpec};
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::{kind, read};
 
 fn around() -> Surroundings<'static> {
     Surroundings {
+        composed: false,
         dockerfile: Some("Dockerfile"),
         services: vec!["app", "client"],
+        stack: None,
+        tested: Tested::Built,
         takes_files: true,
         takes_answers: true,
         run_time: Duration::from_secs(60),
     }
 }
 
-/// A definition of every kind with every field that can stand beside the others.
+/// Every entry of every kind's examples, with the kind's fields.
 fn examples() -> Vec<(&'static str, Value)> {
-    let option = |id: &str, right: bool| json!({"id": id, "text": id, "right": right, "feedback": "because"});
-    vec![
-        (
-            "file",
-            json!({"path": "a", "kind": "file", "content": "x", "mode": "0644", "size": {"at_most": "1kB"}}),
-        ),
-        (
-            "dockerfile",
-            json!({
-                "path": "Dockerfile", "uses": ["RUN", {"instruction": "COPY", "arguments": {"contains": "x"}, "flags": {"contains": "--from"}, "stage": "final", "count": 1}],
-                "uses_not": ["ADD"], "stages": 2, "stage_names": ["build"],
-                "base": {"allowed": ["a:1"], "pinned": "tag", "stage": "final"}, "exec_form": ["CMD", "ENTRYPOINT"],
-                "copies_from": ["build"], "runs_as": {"not": "root"}, "order": ["COPY", "RUN"],
-            }),
-        ),
-        (
-            "lint",
-            json!({"path": "Dockerfile", "none_of": ["DL3006", "StageNameCasing"], "at_most": {"warning": 0}}),
-        ),
-        (
-            "reference",
-            json!({"file": "reference.txt", "registry": "ghcr.io", "repository": {"matches": "/app$"}, "tag": {"not": "latest"}, "digest": {"absent": true}}),
-        ),
-        ("reference", json!({"question": "Q", "tag": "1"})),
-        ("saved_image", json!({"file": "image.tar", "tag": "app:1", "platform": {"contains": "arm64"}})),
-        (
-            "image",
-            json!({
-                "env": {"A": "b"}, "labels": {"a": {"absent": true}}, "exposed_ports": [80], "volumes": {"absent": true},
-                "entrypoint": ["a"], "cmd": {"absent": true}, "workdir": "/", "user": {"not": "root"},
-                "healthcheck": {"contains": "x"}, "stop_signal": "SIGTERM", "architecture": "amd64", "os": "linux",
-            }),
-        ),
-        (
-            "image_file",
-            json!({
-                "path": "/a", "kind": "file", "content": "x", "mode": {"lacks": "0002"}, "owner": "root", "group": 0,
-                "executable_by": "everyone", "not_executable_by": "app", "size": {"at_least": 1},
-            }),
-        ),
-        (
-            "image_size",
-            json!({
-                "bytes": {"at_most": "40MiB"}, "layers": {"at_most": 5}, "efficiency": {"at_least": 0.9},
-                "wasted_bytes": {"at_most": "1MB"}, "user_wasted_percent": {"at_most": "10%"},
-            }),
-        ),
-        ("layers", json!({"lacks": "${random}"})),
-        (
-            "layers",
-            json!({"lacks": [{"contains": "hunter2"}, {"matches": "AKIA[0-9A-Z]{16}"}], "no_secret_names": true, "no_secret_files": true, "allowed": ["/srv/.env"]}),
-        ),
-        (
-            "packages",
-            json!({"present": ["curl", {"name": "openssl", "version": {"at_least": "3.0", "at_most": "4"}}], "absent": ["gcc", {"matches": "-dev$"}]}),
-        ),
-        (
-            "cache",
-            json!({"touch": "app.py", "cached": [2, {"contains": "pip install"}], "rebuilt": ["COPY . ."]}),
-        ),
-        (
-            "http",
-            json!({
-                "service": "app", "from": "client", "port": 80, "method": "POST", "path": "/a?b=${random}", "host": "x",
-                "send": {"headers": {"a": "b"}, "json": {"a": 1}}, "status": [200, 201],
-                "headers": {"content-type": {"contains": "json"}}, "body": {"json": {"/a": 1}}, "time": "1s", "within": "3s",
-            }),
-        ),
-        ("http", json!({"port": 80, "send": {"body": "x"}, "redirect": "/login"})),
-        (
-            "port",
-            json!({"service": "app", "port": 80, "protocol": "udp", "state": "open", "address": "any", "within": "1s"}),
-        ),
-        ("env", json!({"service": "app", "variables": {"A": {"absent": true}}})),
-        (
-            "command",
-            json!({
-                "service": "app", "run": ["a", 1], "env": {"A": 1}, "user": 0, "workdir": "/", "stdin": "x", "within": "5s",
-                "exit_code": 0, "stdout": "x", "stderr": "",
-            }),
-        ),
-        ("command", json!({"fresh": true, "args": ["a"], "entrypoint": ["b"], "stdout": "x"})),
-        (
-            "logs",
-            json!({"service": "app", "stdout": "a", "stderr": "b", "output": {"contains": "c"}, "absent": {"contains": "d"}, "within": "1s"}),
-        ),
-        (
-            "process",
-            json!({
-                "service": "app", "name": "python", "argv": {"contains": "x"}, "shell": false, "uid": {"not": "root"}, "gid": 5,
-                "capabilities": {"absent": true}, "namespaces": {"with": "client", "shared": ["net"], "separate": ["pid"]},
-            }),
-        ),
-        ("exit", json!({"service": "app", "code": {"not": 0}, "within": "1s"})),
-        ("stays_up", json!({"service": "app", "for": "1s"})),
-        ("stops", json!({"service": "app", "within": "3s", "exit_code": 0})),
-        (
-            "choice",
-            json!({"question": "Q", "options": [option("a", true), option("b", false)], "several": true}),
-        ),
-        (
-            "short",
-            json!({"question": "Q", "accepts": ["a"], "matches": "a+", "case_sensitive": true, "exact_spaces": true}),
-        ),
-        ("short", json!({"question": "Q", "number": {"value": 1, "tolerance": 0.5}})),
-        ("essay", json!({"question": "Q", "minimum_words": 5, "rubric": [{"criterion": "C", "points": 2}]})),
-    ]
+    let mut generator = schemars::SchemaGenerator::default();
+    let fields = |name: &'static str, mut entry: Value| (name, entry[name].take());
+    let entries = |entry: &KindEntry| {
+        let list: Vec<Value> =
+            drydock::yaml::parse(entry.manual.examples.as_bytes()).expect("YAML").read().expect("a list");
+        list
+    };
+    Kind::entries(&mut generator)
+        .iter()
+        .flat_map(|entry| entries(entry).into_iter().map(|example| fields(entry.name, example)))
+        .collect()
 }
 
 #[test]
-fn every_kind_has_an_example_that_is_read_without_a_mistake() {
+fn examples_are_definitions_without_a_mistake() {
     for (name, fields) in examples() {
         let kind = kind(name, &fields);
-        assert_eq!(kind.name(), name);
         assert_eq!(kind.mistakes(&around()), Vec::<String>::new(), "{name}");
         assert!(kind.deadline() >= Duration::from_secs(10), "{name}");
     }
-    let mut names: Vec<&str> = examples().iter().map(|(name, _)| *name).collect();
-    names.dedup();
-    assert_eq!(names, Kind::NAMES);
 }
 
 #[test]
 fn phases_are_those_of_the_catalogue() {
     for (name, fields) in examples() {
         let phase = match name {
-            "file" | "dockerfile" | "lint" | "reference" | "saved_image" | "choice" | "short" | "essay" => {
-                Phase::Read
-            }
+            "file" | "dockerfile" | "lint" | "dockerignore" | "pipeline" | "compose" | "repository"
+            | "reference" | "saved_image" | "choice" | "short" | "essay" => Phase::Read,
             "image" | "image_file" | "image_size" | "layers" | "packages" | "cache" => Phase::Image,
-            "stops" => Phase::Disturb,
+            "stops" | "restarts" | "persists" | "survives" | "scales" => Phase::Disturb,
+            "health" if fields.get("break").is_some() => Phase::Disturb,
             _ => Phase::Run,
         };
         assert_eq!(kind(name, &fields).phase(), phase, "{name}");
@@ -275,6 +181,36 @@ fn what_could_never_work_is_a_mistake() {
         ),
         ("port", json!({"port": 0}), "no port"),
         ("port", json!({"port": 1, "state": "closed", "address": "any"}), "`address` is of an open port"),
+        ("tcp", json!({"port": 7}), "asks nothing"),
+        ("tcp", json!({"port": 0, "answer": "x"}), "no port"),
+        ("tcp", json!({"port": 7, "until": "timeout"}), "asks nothing"),
+        ("tcp", json!({"port": 7, "answer": {"matches": ".*"}}), "can never fail"),
+        ("tcp", json!({"port": 7, "answer": {"absent": true}}), "can never pass"),
+        ("tcp", json!({"port": 7, "answer": "x", "send": "a", "send_hex": "61"}), "two ways"),
+        ("tcp", json!({"port": 7, "answer": "x", "send": "a\\q"}), "`send` has the escape `\\q`"),
+        ("tcp", json!({"port": 7, "answer": "x", "send_hex": "616"}), "`send_hex` is not made of pairs"),
+        ("tcp", json!({"port": 7, "answer": "x", "from": "db"}), "`from: db` is not in the stack"),
+        ("dns", json!({"name": "client"}), "asks nothing"),
+        ("dns", json!({"name": "client", "service": "client", "absent": true}), "cannot stand beside"),
+        ("dns", json!({"name": "client", "service": "db"}), "`service: db` is not in the stack"),
+        ("dns", json!({"name": "127.0.0.1", "absent": true}), "is an address"),
+        ("dns", json!({"name": "a b", "absent": true}), "no name of a host"),
+        ("dns", json!({"name": "app", "service": "app"}), "ask from another"),
+        ("dns", json!({"name": "client", "from": "client", "absent": true}), "ask from another"),
+        ("websocket", json!({"port": 0}), "no port"),
+        ("websocket", json!({"port": 80, "path": "chat"}), "has to start with `/`"),
+        ("websocket", json!({"port": 80, "headers": {"Upgrade": "x"}}), "belongs to the handshake"),
+        ("websocket", json!({"port": 80, "headers": {"a": "b\nc"}}), "cannot be sent"),
+        ("websocket", json!({"port": 80, "subprotocol": "a b"}), "no name of one"),
+        ("websocket", json!({"port": 80, "status": 101}), "101 opens it"),
+        ("websocket", json!({"port": 80, "status": {"at_least": 100}}), "101 opens it"),
+        ("websocket", json!({"port": 80, "status": 403, "send": "a", "echo": true}), "nothing comes or goes"),
+        ("websocket", json!({"port": 80, "echo": true}), "needs something to `send`"),
+        ("websocket", json!({"port": 80, "send": "a"}), "nothing what comes back"),
+        ("websocket", json!({"port": 80, "clients": 2}), "add `send`"),
+        ("websocket", json!({"port": 80, "clients": 17, "send": "a"}), "not between 1 and 16"),
+        ("websocket", json!({"port": 80, "clients": 2, "send": "a", "echo": true}), "is of one client"),
+        ("websocket", json!({"port": 80, "receives": {"contains": ""}}), "can never fail"),
         ("env", json!({}), "asks nothing"),
         ("env", json!({"variables": {"": "x"}}), "a name that cannot be one"),
         ("command", json!({"exit_code": 0}), "nothing to run"),
@@ -298,9 +234,54 @@ fn what_could_never_work_is_a_mistake() {
             json!({"namespaces": {"with": "client", "shared": ["net"], "separate": ["net"]}}),
             "both",
         ),
+        ("health", json!({"healthy_within": "0s"}), "no time at all"),
+        ("health", json!({"unhealthy_within": "1s"}), "add `break`"),
+        ("health", json!({"recovers_within": "1s"}), "add `break`"),
+        ("health", json!({"break": {}}), "takes one of"),
+        ("health", json!({"break": {"freeze": true, "stop": "client"}}), "takes one of"),
+        ("health", json!({"break": {"command": " "}}), "`break.command` is empty"),
+        ("health", json!({"break": {"stop": "client", "repair": "true"}}), "mends itself"),
+        ("health", json!({"break": {"command": "rm a"}, "recovers_within": "1s"}), "add `break.repair`"),
+        ("health", json!({"break": {"stop": "db"}}), "`break.stop: db` is not in the stack"),
+        ("health", json!({"break": {"pause": "app"}}), "is the service itself"),
         ("exit", json!({"code": {"at_least": 0}}), "can never fail"),
         ("stays_up", json!({"for": "0s"}), "no time at all"),
         ("stops", json!({"exit_code": 137}), "killed process"),
+        ("mount", json!({"at": "data"}), "has to be an absolute path"),
+        ("mount", json!({"at": "/data", "absent": true, "type": "volume"}), "cannot stand beside"),
+        ("mount", json!({"at": "/tmp", "type": "tmpfs", "name": "x"}), "has no name"),
+        ("mount", json!({"at": "/tmp", "type": "volume", "size": "1MiB"}), "write `type: tmpfs`"),
+        ("limits", json!({}), "asks nothing"),
+        ("limits", json!({"cpus": 0}), "can never pass"),
+        ("limits", json!({"cpus": {"at_least": 0}}), "can never fail"),
+        ("limits", json!({"cpus": {"at_least": 2, "at_most": 1}}), "can never pass"),
+        ("limits", json!({"memory": {"at_least": 0}}), "can never fail"),
+        ("network", json!({}), "asks nothing"),
+        ("network", json!({"shared_by": ["app"]}), "at least two services"),
+        ("network", json!({"apart": ["app", "db"]}), "`apart: db` is not in the stack"),
+        ("network", json!({"apart": ["app", "app"]}), "names `app` twice"),
+        ("reachable", json!({"to": "db", "port": 1}), "`to: db` is not in the stack"),
+        ("reachable", json!({"from": "app", "to": "app", "port": 1}), "the same service"),
+        ("reachable", json!({"to": "client", "port": 0}), "no port"),
+        ("isolated", json!({}), "asks nothing"),
+        ("isolated", json!({"to": "client"}), "needs the `port`"),
+        ("isolated", json!({"port": 80}), "that `to` names"),
+        ("isolated", json!({"from": "client", "to": "client", "port": 80}), "always reaches itself"),
+        ("restarts", json!({"signal": "STOP"}), "is not one of KILL, TERM"),
+        ("persists", json!({}), "writes nothing"),
+        ("persists", json!({"path": "data"}), "has to be an absolute path"),
+        ("persists", json!({"write": {"port": 80, "status": 201}}), "belong together"),
+        ("persists", json!({"path": "/a", "read": {"port": 80, "status": 200}}), "cannot stand beside"),
+        (
+            "persists",
+            json!({"write": {"port": 80}, "read": {"port": 80, "status": 200}}),
+            "in `write`: this check asks nothing",
+        ),
+        ("survives", json!({}), "asks nothing"),
+        ("survives", json!({"keeps": {}}), "in `keeps`: this is `http` or `tcp`"),
+        ("survives", json!({"recovers": {"tcp": {"port": 0}}}), "in `recovers`: `port: 0` is no port"),
+        ("scales", json!({"port": 80, "requests": 1}), "can be between 2 and 200"),
+        ("scales", json!({"port": 80, "path": "x"}), "has to start with `/`"),
         (
             "choice",
             json!({"question": "", "options": [option("a", "A", true), option("b", "B", false)]}),
@@ -332,13 +313,68 @@ fn what_could_never_work_is_a_mistake() {
         ("short", json!({"question": "Q", "matches": ".*"}), "can never fail"),
         ("short", json!({"question": "Q", "accepts": ["1"], "number": {"value": 1}}), "cannot stand beside"),
         ("short", json!({"question": "Q", "number": {"value": 1, "tolerance": -1}}), "not negative"),
+        ("short", json!({"question": "Q", "number": {"value": 1, "units": {"GiB": 1024}}}), "needs a `unit`"),
+        ("short", json!({"question": "Q", "number": {"value": 1, "unit": "3s"}}), "cannot be a unit"),
+        (
+            "short",
+            json!({"question": "Q", "number": {"value": 1, "unit": "s", "units": {"min": 0}}}),
+            "more than 0 of `unit`",
+        ),
+        (
+            "short",
+            json!({"question": "Q", "number": {"value": 1, "unit": "s", "units": {"s": 1}}}),
+            "which is the `unit`",
+        ),
         ("essay", json!({"question": "Q", "rubric": []}), "`rubric` is empty"),
+        (
+            "essay",
+            json!({"question": "Q", "pass": 3, "rubric": [{"criterion": "C", "points": 2}]}),
+            "can never pass: the rubric's points add up to 2",
+        ),
+        (
+            "essay",
+            json!({"question": "Q", "pass": 0, "rubric": [{"criterion": "C", "points": 2}]}),
+            "can never fail",
+        ),
         ("essay", json!({"question": "Q", "rubric": [{"criterion": "C", "points": 0}]}), "worth 0 points"),
     ];
     for (name, fields, sentence) in cases {
         let mistakes = kind(name, &fields).mistakes(&around());
         assert!(mistakes.iter().any(|mistake| mistake.contains(sentence)), "{name} {fields}: {mistakes:?}");
     }
+}
+
+#[test]
+fn what_the_stack_cannot_show_is_a_mistake() {
+    let one = |service: ServiceSpec| StackSpec {
+        services: IndexMap::from([("app".to_owned(), service)]),
+        ..StackSpec::default()
+    };
+    let told = |stack: &StackSpec, name: &str, fields: &Value| {
+        let around = Surroundings { stack: Some(stack), services: vec!["app"], ..around() };
+        kind(name, fields).mistakes(&around).join("\n")
+    };
+    let plain = one(ServiceSpec::default());
+    let many = one(ServiceSpec { replicas: 4, restart: Restart::Always, ..ServiceSpec::default() });
+    assert!(told(&plain, "restarts", &json!({})).contains("can never pass"));
+    assert_eq!(told(&many, "restarts", &json!({})), "");
+    assert!(told(&plain, "scales", &json!({"port": 80})).contains("can never fail"));
+    assert!(told(&many, "scales", &json!({"port": 80, "requests": 3})).contains("can never pass"));
+    assert_eq!(told(&many, "scales", &json!({"port": 80})), "");
+    let keeps = json!({"keeps": {"tcp": {"port": 80}}});
+    assert!(told(&plain, "survives", &keeps).contains("`app` is itself down then"));
+    let network = told(&plain, "network", &json!({"name": "frnot", "internal": true}));
+    assert_eq!(network, "unknown network `frnot`; there is only `default`");
+}
+
+#[test]
+fn networks_of_a_compose_file_are_asked_by_name_and_without_a_service() {
+    let composed = Surroundings { composed: true, services: Vec::new(), stack: None, ..around() };
+    let told = |fields: &Value| kind("network", fields).mistakes(&composed).join("\n");
+    assert_eq!(told(&json!({"name": "front", "driver": "bridge", "shared_by": ["proxy", "shop"]})), "");
+    assert_eq!(told(&json!({"apart": ["proxy", "db"]})), "");
+    assert!(told(&json!({"driver": "bridge"})).contains("add its `name`"));
+    assert!(told(&json!({"name": "back", "internal": true})).contains("ask the compose file itself"));
 }
 
 #[test]
@@ -355,16 +391,18 @@ fn a_check_without_what_it_looks_at_is_a_mistake() {
         };
         let mistakes = kind.mistakes(&nothing);
         assert!(mistakes.iter().any(|mistake| mistake.contains(wanted)), "{name}: {mistakes:?}");
+        let once: BTreeSet<&String> = mistakes.iter().collect();
+        assert_eq!(once.len(), mistakes.len(), "{name} says something twice: {mistakes:?}");
     }
 }
 
 #[test]
 fn every_kind_has_a_schema_with_described_fields() {
     let mut generator = schemars::SchemaGenerator::default();
-    let schemas = Kind::schemas(&mut generator);
+    let entries = Kind::entries(&mut generator);
     let definitions = generator.take_definitions(true);
-    assert_eq!(schemas.iter().map(|kind| kind.name).collect::<Vec<_>>(), Kind::NAMES);
-    for kind in schemas {
+    assert_eq!(entries.iter().map(|kind| kind.name).collect::<Vec<_>>(), Kind::NAMES);
+    for kind in entries {
         let reference = kind.schema.as_value()["$ref"].as_str().expect("a shared definition").to_owned();
         let name = reference.rsplit('/').next().expect("a name");
         let schema = &definitions[name];

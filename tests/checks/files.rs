@@ -11,6 +11,8 @@ fn submission() -> drydock::submissions::Content {
         ("run.sh", SCRIPT),
         ("src/app.py", b"print('r4nd0m')\n"),
         ("logo.png", b"\x89PNG\xff\xfe"),
+        ("config.json", br#"{"log": {"files": "3", "size": "10m"}}"#),
+        ("broken.json", b"{\n  \"a\": 1,}"),
         ("empty", b""),
     ])
 }
@@ -54,6 +56,24 @@ async fn each_part_passes_and_fails() {
             "16 bytes",
             json!({"path": "run.sh", "content": {"contains": "${random}"}}),
             "its content is",
+        ),
+        (
+            json!({"path": "config.json", "content": {"json": {"/log/files": "3", "/log/size": "10m"}}}),
+            "a file of 38 bytes",
+            json!({"path": "config.json", "content": {"json": {"/log/files": 3, "/log/size": "10m", "/more": 1}}}),
+            "its content is `\"3\"` at `/log/files`",
+        ),
+        (
+            json!({"path": "config.json", "content": {"json": {"/log/size": {"contains": "m"}}}}),
+            "a file of 38 bytes",
+            json!({"path": "config.json", "content": {"json": {"/more": 1}}}),
+            "its content is `{\"log\"",
+        ),
+        (
+            json!({"path": "config.json", "content": {"json": {"/log/size": "10m"}}}),
+            "a file of 38 bytes",
+            json!({"path": "broken.json", "content": {"json": {"/log/size": "10m"}}}),
+            "its content is no JSON from line 2, column 10 on",
         ),
         (
             json!({"path": "empty", "size": 0}),
@@ -103,7 +123,7 @@ async fn a_missing_file_shows_what_is_there() {
     let detail = failed(&finding);
     assert_eq!(detail.expected, "something at `app.py`");
     assert_eq!(detail.evidence[0].title, "What was handed in");
-    assert_eq!(detail.evidence[0].text, "empty\nlogo.png\nrun.sh\nsrc\nsrc/app.py");
+    assert_eq!(detail.evidence[0].text, "broken.json\nconfig.json\nempty\nlogo.png\nrun.sh\nsrc\nsrc/app.py");
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock::accounts::{Role, hash_token, new_api_token, new_token};
+use drydock::accounts::{Role, Seal, hash_token, new_api_token, new_token};
 use drydock::clock::Clock;
-use drydock::config::{SandboxSettings, SessionSettings, Settings, UploadSettings, WorkerSettings};
+use drydock::config::{
+    FetchSettings, SandboxSettings, SessionSettings, Settings, UploadSettings, WorkerSettings,
+};
 use drydock::exercises::Exercise;
 use drydock::live::Live;
 use drydock::store::{Cohort, Grading, Person, Store, Submission};
@@ -26,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use client::{Answer, Client, Received, urlencoded};
+pub use client::{Answer, Client, EventStream, Received, urlencoded};
 pub use database::Database;
 pub use runner::{Runner, log, report};
 
@@ -54,6 +56,10 @@ macro_rules! on_both {
 pub const FILES: &str = "say-hello";
 /// The exercise that takes answers: a choice, a short answer, an essay.
 pub const QUESTIONS: &str = "three-questions";
+/// The exercise that takes files by the address of a repository, too.
+pub const REPOSITORY: &str = "from-a-repository";
+/// The exercise that takes an image out of a registry.
+pub const IMAGE: &str = "an-image";
 /// What the hidden check expects.
 pub const SECRET: &str = "swordfish";
 
@@ -78,6 +84,29 @@ checks:
 mutants:
   silent: {fails: [says-hello], because: nothing is said}
   wordless: {fails: [knows-word], because: the word is missing}
+";
+
+const REPOSITORY_YAML: &str = "\
+title: From a repository
+submit: [repository, upload]
+checks:
+  - file: {path: hello.txt, content: {contains: hello}}
+    id: says-hello
+    title: hello.txt says hello
+mutants:
+  silent: {fails: [says-hello], because: nothing is said}
+";
+
+const IMAGE_YAML: &str = "\
+title: An image
+submit: [image]
+checks:
+  - image: {labels: {made: by hand}}
+    id: made
+    title: It says how it was made
+  - reference: {repository: team/app, tag: '1.0'}
+    id: named
+    title: It has the wanted name
 ";
 
 const QUESTIONS_YAML: &str = "\
@@ -116,9 +145,17 @@ fn settings(listen: SocketAddr, data_dir: &Path) -> Settings {
         public_url: None,
         data_dir: data_dir.to_owned(),
         database_url: None,
+        secret_key: None,
         exercises_dir: data_dir.join("exercises"),
+        logs_kept: Duration::from_hours(24),
         sessions: SessionSettings { lifetime: Duration::from_hours(12) },
-        uploads: UploadSettings { archive_bytes: 1 << 20, unpacked_bytes: 4 << 20, entries: 100 },
+        uploads: UploadSettings {
+            archive_bytes: 1 << 20,
+            unpacked_bytes: 4 << 20,
+            entries: 100,
+            saved_image_bytes: 2 << 20,
+        },
+        fetch: FetchSettings::default(),
         worker: WorkerSettings {
             slots: 1,
             lease: Duration::from_secs(30),
@@ -160,7 +197,10 @@ impl App {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url = database.fresh(folder.path()).await;
-        let store = Store::open(&database_url, &folder.path().join("contents"), clock.clone()).await.unwrap();
+        let store =
+            Store::open(&database_url, &folder.path().join("contents"), Seal::ephemeral(), clock.clone())
+                .await
+                .unwrap();
         let live = Live::new(store.clone(), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -301,7 +341,13 @@ async fn publish(store: &Store, folder: &Path) {
         ),
         ("mutants/wrong/answers.json", r#"{"shared": ["disk"], "listing": "docker images", "why": "No."}"#),
     ];
-    for (slug, yaml, files) in [(FILES, FILES_YAML, files), (QUESTIONS, QUESTIONS_YAML, answers)] {
+    let repository: &[(&str, &str)] = &[("solution/hello.txt", "hello"), ("mutants/silent/hello.txt", "")];
+    for (slug, yaml, files) in [
+        (FILES, FILES_YAML, files),
+        (QUESTIONS, QUESTIONS_YAML, answers),
+        (REPOSITORY, REPOSITORY_YAML, repository),
+        (IMAGE, IMAGE_YAML, &[("solution/reference.txt", "registry.example.org/team/app:1.0")]),
+    ] {
         let folder = folder.join("exercises").join(slug);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("exercise.yaml"), yaml).unwrap();
@@ -321,6 +367,11 @@ async fn publish(store: &Store, folder: &Path) {
     let workshop = serde_json::json!({
         "slug": "basics", "title": "The basics", "audience": "Everybody",
         "sections": [{"title": "First", "exercises": [FILES, QUESTIONS]}],
+    });
+    store.publish_workshop(&serde_json::from_value(workshop).unwrap()).await.unwrap();
+    let workshop = serde_json::json!({
+        "slug": "addresses", "title": "By address", "audience": "Everybody",
+        "sections": [{"title": "First", "exercises": [FILES, REPOSITORY, IMAGE]}],
     });
     store.publish_workshop(&serde_json::from_value(workshop).unwrap()).await.unwrap();
 }

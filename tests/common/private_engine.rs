@@ -25,10 +25,12 @@ impl PrivateEngine {
     pub fn start(images: &[&str]) -> Self {
         // Short, because a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("drydock-e-").tempdir_in("/tmp").unwrap();
-        // Address pools that the machine's engine does not use, and nothing of the machine's settings.
+        // Address pools that the machine's engine does not use, and nothing of the machine's settings. gVisor's own
+        // network stack takes the namespaces here for the machine's, so it gets that of the kernel.
         std::fs::write(
             folder.path().join("daemon.json"),
-            r#"{"default-address-pools": [{"base": "10.213.0.0/16", "size": 26}]}"#,
+            r#"{"default-address-pools": [{"base": "10.213.0.0/16", "size": 26}],
+                "runtimes": {"runsc": {"path": "runsc", "runtimeArgs": ["--network=host"]}}}"#,
         )
         .unwrap();
         let keeper = as_root("unshare")

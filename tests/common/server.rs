@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drydock::accounts::Seal;
 use drydock::clock::Clock;
 use drydock::live::Event;
 use drydock::store::Store;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use database::Database;
+#[allow(unused_imports, reason = "each test binary uses its own part")]
 pub use private_engine::PrivateEngine;
 pub use process::Process;
 
@@ -177,7 +179,14 @@ impl Installation {
 
     /// A second look at the data, past all processes.
     pub async fn store(&self) -> Store {
-        Store::open(&self.url, &self.data().join("content"), Clock::system()).await.unwrap()
+        Store::open(
+            &self.url,
+            &self.data().join("content"),
+            Seal::open_or_create(None, &self.data()).unwrap(),
+            Clock::system(),
+        )
+        .await
+        .unwrap()
     }
 
     pub fn data(&self) -> PathBuf {
@@ -326,6 +335,16 @@ impl Drop for Installation {
         if std::thread::panicking() {
             for (number, log) in self.logs.lock().unwrap().iter().enumerate() {
                 eprintln!("--- log of process {} ---\n{}", number + 1, log.lock().unwrap());
+            }
+            // Nobody would ever sweep for this installation again.
+            for thing in self.belongings() {
+                if let Some((kind, name)) = thing.split_once(' ') {
+                    let mut removal = Command::new("docker");
+                    if let Some(host) = &self.docker_host {
+                        removal.env("DOCKER_HOST", host);
+                    }
+                    let _ = removal.args([kind, "rm", "--force", name]).output();
+                }
             }
         }
     }

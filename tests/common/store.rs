@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use drydock::accounts::Role;
+use drydock::accounts::{Role, Seal};
 use drydock::clock::Clock;
 use drydock::report::{CheckReport, OutcomeKind, Points, Report, Verdict};
 use drydock::store::{Claim, Cohort, Grading, NewSubmission, Store, Submission};
@@ -68,7 +68,7 @@ impl House {
     }
 
     async fn furnish(database: Database, url: String, clock: Clock, folder: tempfile::TempDir) -> Self {
-        let store = Store::open(&url, folder.path(), clock.clone()).await.unwrap();
+        let store = Store::open(&url, folder.path(), Seal::ephemeral(), clock.clone()).await.unwrap();
         store.publish_version(EXERCISE, VERSION, "A first container", &content("exercise")).await.unwrap();
         let cohort = store.create_cohort("Spring", "containers-from-zero", "K7M-4QX").await.unwrap();
         Self { database, url, store, clock, cohort, folder }
@@ -76,7 +76,7 @@ impl House {
 
     /// Another store on the same database and contents, as another process would open it.
     pub async fn neighbour(&self) -> Store {
-        Store::open(&self.url, self.folder.path(), self.clock.clone()).await.unwrap()
+        Store::open(&self.url, self.folder.path(), Seal::ephemeral(), self.clock.clone()).await.unwrap()
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -103,6 +103,7 @@ impl House {
             source: Source::Folder { name: "work".into() },
             content: Some(content("FROM busybox:1.37\n")),
             answers: Answers::default(),
+            login: None,
         }
     }
 
@@ -159,6 +160,7 @@ pub fn report(verdict: Verdict) -> Report {
             hint: None,
             explain: None,
             hidden: false,
+            review: None,
             seconds: 0.125,
         }],
         phases: vec![],

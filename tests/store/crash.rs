@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
+use drydock::accounts::Seal;
 use drydock::clock::Clock;
 use drydock::store::{NewSubmission, Store};
 use drydock::submissions::{Answers, Source};
@@ -105,7 +106,7 @@ async fn assert_whole(house: &House, store: &Store, person: Uuid) {
 async fn child_that_submits_until_it_is_killed() {
     let Ok(task) = std::env::var(CHILD) else { return };
     let [url, folder, cohort, person] = task.split(' ').collect::<Vec<_>>()[..] else { panic!("{task}") };
-    let store = Store::open(url, folder.as_ref(), Clock::system()).await.unwrap();
+    let store = Store::open(url, folder.as_ref(), Seal::ephemeral(), Clock::system()).await.unwrap();
     for number in 0.. {
         let new = NewSubmission {
             person: person.parse().unwrap(),
@@ -115,6 +116,7 @@ async fn child_that_submits_until_it_is_killed() {
             source: Source::Folder { name: "work".into() },
             content: Some(content(&format!("{} {number}", std::process::id()))),
             answers: Answers::default(),
+            login: None,
         };
         let (submission, _) = store.submit(new).await.unwrap();
         println!("accepted {}", submission.id);

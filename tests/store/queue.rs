@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use drydock::report::Verdict;
-use drydock::store::{Error, GradingState, Lane, Worker};
+use drydock::report::{Phase, Verdict};
+use drydock::store::{Error, GradingState, Lane, Worker, WorkerFigures};
 use uuid::Uuid;
 
 use crate::house::{EXERCISE, House, LAST, LEASE, content, report};
@@ -248,11 +248,15 @@ on_both! {
             started_at: house.now(),
             last_seen: house.now(),
             paused_because: Some("the engine does not answer".into()),
+            figures: WorkerFigures::default(),
         };
+        worker.figures.phases.entry(Phase::Build).or_default().add(1.5);
         house.store.worker_seen(&worker).await.unwrap();
         house.wait(10);
         worker.engine = Some("20.10.24".into());
         worker.paused_because = None;
+        worker.figures.phases.entry(Phase::Build).or_default().add(600.0);
+        *worker.figures.verdicts.entry(Verdict::PlatformFault).or_default() += 1;
         house.store.worker_seen(&worker).await.unwrap();
         worker.last_seen = house.now();
         assert_eq!(house.store.workers().await.unwrap(), [worker]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use drydock::accounts::Seal;
 use drydock::clock::Clock;
 use drydock::store::{Error, Store};
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -47,7 +48,7 @@ async fn open_eight_at_once(url: String) {
     let folder = tempfile::tempdir().unwrap();
     let opened = (0..8).map(|_| {
         let (url, folder) = (url.clone(), folder.path().to_owned());
-        tokio::spawn(async move { Store::open(&url, &folder, Clock::system()).await })
+        tokio::spawn(async move { Store::open(&url, &folder, Seal::ephemeral(), Clock::system()).await })
     });
     for opened in futures::future::join_all(opened).await {
         let store = opened.unwrap().expect("every one of them opens");
@@ -75,7 +76,10 @@ async fn processes_that_start_together_agree_on_postgres() {
 #[tokio::test]
 async fn an_address_that_is_not_understood_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Store::open("mysql://somewhere", folder.path(), Clock::system()).await.err().unwrap();
+    let error = Store::open("mysql://somewhere", folder.path(), Seal::ephemeral(), Clock::system())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, Error::Address(_)));
     assert!(error.to_string().contains("mysql://somewhere") && error.to_string().contains("postgres://"));
 }
@@ -89,7 +93,7 @@ async fn both_databases_have_the_same_tables() {
     let sqlite_url = format!("sqlite:{}", folder.path().join("new.db").display());
     let postgres_url = database::fresh_postgres().await;
     for url in [&sqlite_url, &postgres_url] {
-        Store::open(url, folder.path(), Clock::system()).await.unwrap().close().await;
+        Store::open(url, folder.path(), Seal::ephemeral(), Clock::system()).await.unwrap().close().await;
     }
     let mut sqlite = SqliteConnection::connect(&sqlite_url).await.unwrap();
     let rows: Vec<(String, String, bool)> = sqlx::query_as(

@@ -29,15 +29,15 @@ async fn fill(house: &House, statements: &[&'static str]) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures")]
-async fn median<T>(times: usize, mut what: impl AsyncFnMut() -> T) -> Duration {
-    let mut took = Vec::new();
+/// The shortest of so many runs: what it takes when nothing else has the processor.
+async fn shortest<T>(times: usize, mut what: impl AsyncFnMut() -> T) -> Duration {
+    let mut best = Duration::MAX;
     for _ in 0..times {
         let start = Instant::now();
         what().await;
-        took.push(start.elapsed());
+        best = best.min(start.elapsed());
     }
-    took.sort_unstable();
-    took[times / 2]
+    best
 }
 
 on_both! {
@@ -55,7 +55,7 @@ on_both! {
                 }
             }
         }
-        let before = median(21, async || claim_and_place(&house.store, some[0]).await).await;
+        let before = shortest(21, async || claim_and_place(&house.store, some[0]).await).await;
         // Fifty times as many, by the same people: each has 500 waiting.
         let more = match house.database {
             Database::Sqlite => "INSERT INTO gradings SELECT randomblob(16), g.submission, g.person, g.exercise_version,
@@ -71,9 +71,10 @@ on_both! {
         fill(house, &[more]).await;
         let (depth, _) = house.store.queue_depth().await.unwrap();
         assert!(depth >= 10_000, "{depth}");
-        let after = median(21, async || claim_and_place(&house.store, some[1]).await).await;
+        let after = shortest(21, async || claim_and_place(&house.store, some[1]).await).await;
         println!("claim and place: {before:?} with 200 waiting, {after:?} with {depth}");
-        assert!(after < Duration::from_millis(60), "{after:?} with {depth} waiting, {before:?} with 200");
+        // Neither depends on the queue's length but for the depth of its indexes.
+        assert!(after < before * 8, "{after:?} with {depth} waiting, {before:?} with 200");
     }
 
     async fn a_grid_of_forty_thousand_cells_is_one_quick_read(house) {
@@ -94,9 +95,9 @@ on_both! {
         let cells = house.store.cells(house.cohort.id).await.unwrap();
         assert_eq!(cells.len(), 40_001);
         assert_eq!(cells.iter().filter(|cell| cell.state == CellState::Passed).count(), 40_000);
-        let took = median(11, async || house.store.cells(house.cohort.id).await.unwrap().len()).await;
+        let took = shortest(11, async || house.store.cells(house.cohort.id).await.unwrap().len()).await;
         let first = house.neighbour().await;
-        let cold = median(1, async || first.cells(house.cohort.id).await.unwrap().len()).await;
+        let cold = shortest(1, async || first.cells(house.cohort.id).await.unwrap().len()).await;
         println!("40,001 cells: {took:?}, the first time {cold:?}");
         // What the release build takes is for the bench; this build is several times slower.
         assert!(took < Duration::from_millis(200), "{took:?}");

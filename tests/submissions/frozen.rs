@@ -256,6 +256,22 @@ fn what_is_handed_out_is_what_comes_back() {
 }
 
 #[test]
+fn a_folder_with_a_dot_in_front_is_no_wrapper() {
+    let of = |paths: &[&str]| {
+        let files = paths.iter().map(|path| ((*path).to_owned(), Bytes::from_static(b"x"))).collect();
+        names(&Content::from_files(files, &LIMITS).unwrap())
+    };
+    assert_eq!(
+        of(&[".github/workflows/ci.yml"]),
+        [".github", ".github/workflows", ".github/workflows/ci.yml"]
+    );
+    assert_eq!(of(&["work/.github/ci.yml"]), [".github", ".github/ci.yml"], "what wraps it is taken off");
+    assert_eq!(of(&[".gitlab-ci.yml"]), [".gitlab-ci.yml"]);
+    assert_eq!(of(&["work/.gitlab-ci.yml"]), [".gitlab-ci.yml"]);
+    assert_eq!(of(&["work/a"]), ["a"]);
+}
+
+#[test]
 fn a_folder_of_this_machine_is_read_without_following_links() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -289,7 +305,12 @@ fn a_folder_of_this_machine_is_read_without_following_links() {
 
 #[test]
 fn limits_come_from_the_settings() {
-    let settings = drydock::config::UploadSettings { archive_bytes: 1, unpacked_bytes: 2, entries: 3 };
+    let settings = drydock::config::UploadSettings {
+        archive_bytes: 1,
+        unpacked_bytes: 2,
+        entries: 3,
+        saved_image_bytes: 4,
+    };
     let limits = ContentLimits::from(&settings);
     assert_eq!(limits, ContentLimits { archive_bytes: 1, unpacked_bytes: 2, entries: 3 });
     let exact = ContentLimits { archive_bytes: 1 << 20, unpacked_bytes: 28, entries: 5 };

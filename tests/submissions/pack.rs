@@ -1,6 +1,7 @@
 //! Makes archives, well-formed and otherwise, for the tests beside it.
 
 use std::io::{Cursor, Write};
+use std::time::Duration;
 
 use drydock::submissions::{Content, ContentLimits, Entry, Refusal};
 use flate2::Compression;
@@ -123,6 +124,14 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+/// What this thread has had of a processor: other than a clock on the wall it does not count the
+/// work of others.
+pub fn processor_time() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let nanoseconds = statistics.split(' ').next().and_then(|number| number.parse().ok()).expect("a number");
+    Duration::from_nanos(nanoseconds)
 }
 
 /// A zip of files, packed, with modes from Unix.

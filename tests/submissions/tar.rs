@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use drydock::clock::Clock;
 use drydock::submissions::{Content, ContentLimits, Entry, Refusal};
 
 use super::pack::{
-    Header, LIMITS, gzip, link, member, names, pax, read, refusal, refused, tar, text, with_data,
+    Header, LIMITS, gzip, link, member, names, pax, processor_time, read, refusal, refused, tar, text,
+    with_data,
 };
 
 #[test]
@@ -83,7 +83,7 @@ fn links_inside_the_tree_are_kept_as_links() {
 
 #[test]
 fn links_that_lead_through_each_other_cost_no_time() {
-    let started = Clock::system().stopwatch();
+    let started = processor_time();
     let mut members = vec![member(b'0', b"keep", b"x")];
     // Each of them has two thousand parts, and most parts are links again.
     let target = [b"l0/".repeat(1300), b"keep".to_vec()].concat();
@@ -99,7 +99,7 @@ fn links_that_lead_through_each_other_cost_no_time() {
         members[at] = pax(&[("linkpath", &target)]);
     }
     refused(&tar(&members), &["a path through too many other links"]);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(processor_time() - started < Duration::from_secs(10), "{:?}", processor_time() - started);
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn ten_gigabytes_in_a_hundred_kilobytes_stop_at_the_limit() {
         }
         bomb
     };
-    let (before, started) = (peak_bytes(), Clock::system().stopwatch());
+    let (before, started) = (peak_bytes(), processor_time());
     // It says that it is one file of 10 GiB.
     let honest = bomb(Header::new(b'0', b"bomb", 0).put(124, b"120000000000").bytes());
     refused(&honest, &["larger than 20 MiB together, which is the limit; `bomb`, of 10 GiB, goes beyond it"]);
@@ -368,7 +368,7 @@ fn ten_gigabytes_in_a_hundred_kilobytes_stop_at_the_limit() {
     refused(&many.repeat(20), &["larger than 20 MiB together"]);
     // After the end of the archive it is never unpacked.
     assert_eq!(names(&read(&bomb(tar(&[member(b'0', b"keep", b"x")]))).unwrap()), ["keep"]);
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(processor_time() - started < Duration::from_secs(20), "{:?}", processor_time() - started);
     assert!(peak_bytes() - before < 400 << 20, "{} bytes more", peak_bytes() - before);
 }
 
@@ -377,9 +377,9 @@ fn a_million_tiny_files_stop_at_the_limit() {
     // A hundred files in each of ten thousand gzip members: half a gigabyte of tar.
     let hundred: Vec<_> = (0..100).map(|number| member(b'0', format!("{number}").as_bytes(), b"")).collect();
     let packed = gzip(&hundred.concat()).repeat(10_000);
-    let started = Clock::system().stopwatch();
+    let started = processor_time();
     refused(&packed, &["more than 1,000 files, folders and links", "`node_modules`"]);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(processor_time() - started < Duration::from_secs(2), "{:?}", processor_time() - started);
     // Folders that have no entry of their own count too.
     let deep = [b"d/".repeat(1100), b"f".to_vec()].concat();
     refused(&tar(&[pax(&[("path", &deep)]), member(b'0', b"x", b"x")]), &["more than 1,000 files, folders"]);

@@ -3,12 +3,11 @@
 use std::io::{Cursor, Write};
 use std::time::Duration;
 
-use drydock::clock::Clock;
 use drydock::submissions::Entry;
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, System};
 
-use super::pack::{find, names, read, refused, text, zip, zip_with};
+use super::pack::{find, names, processor_time, read, refused, text, zip, zip_with};
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
@@ -124,9 +123,9 @@ fn a_bomb_stops_at_the_limit() {
     assert!(bomb.len() < 200_000);
     refused(&bomb, &["larger than 20 MiB together", "`zeros`, of 100 MiB"]);
     // With a size that lies, no more is unpacked than it says.
-    let started = Clock::system().stopwatch();
+    let started = processor_time();
     refused(&patched(bomb, 24, &1000_u32.to_le_bytes()), &["another size"]);
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(processor_time() - started < Duration::from_secs(1), "{:?}", processor_time() - started);
 }
 
 #[test]
@@ -227,9 +226,9 @@ fn a_million_tiny_files_stop_at_the_limit() {
     archive.extend_from_slice(&end.to_le_bytes());
     archive.extend_from_slice(&[1, 0, 0, 0]);
     archive.extend_from_slice(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0");
-    let started = Clock::system().stopwatch();
+    let started = processor_time();
     refused(&archive, &["more than 1,000 files, folders and links"]);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(processor_time() - started < Duration::from_secs(2), "{:?}", processor_time() - started);
 }
 
 #[test]

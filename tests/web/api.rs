@@ -145,12 +145,12 @@ async fn answers_are_taken_as_the_questions_want_them() {
         .post_json(&submissions_of(&app, FILES), &json!({"answers": {"why": "x"}}))
         .await
         .assert(StatusCode::UNPROCESSABLE_ENTITY)
-        .assert_says("files only");
+        .assert_says("no answers");
     student
         .send_raw(Method::POST, &path, "application/zip", zip(&[("a", b"b")]))
         .await
         .assert(StatusCode::UNPROCESSABLE_ENTITY)
-        .assert_says("answers only");
+        .assert_says("no files");
     app.store().set_cohort_closed(app.cohort.id, true).await.unwrap();
     student
         .post_json(&path, &json!({"answers": {"why": "x"}}))

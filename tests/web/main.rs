@@ -3,8 +3,12 @@
 #[path = "../common/app.rs"]
 mod app;
 
+mod addresses;
 mod api;
+mod graded;
 mod pages;
+mod reviews;
+mod secrets;
 mod sessions;
 mod shield;
 mod streams;

@@ -1,13 +1,18 @@
 //! What protects people and the server: headers, CSRF, limits, deadlines, compression.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use drydock::clock::Clock;
+use drydock::grading::worker::Worker;
+use drydock::store::PHASE_BUCKETS;
 use reqwest::{Method, StatusCode, multipart};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{Answer, App, Database, FILES, urlencoded, zip};
+use crate::graded::NoEngine;
 
 #[tokio::test]
 async fn every_answer_carries_the_headers() {
@@ -275,5 +280,71 @@ async fn machines_are_told_how_it_goes() {
         "{}",
         broken.text
     );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_are_told_what_the_workers_did() {
+    let app = App::start().await;
+    let student = app.student("Ada").await;
+    app.submit(&student, FILES).await;
+    let stop = CancellationToken::new();
+    let worker = |away| {
+        let grader = Arc::new(NoEngine { clock: app.clock.clone(), away });
+        let settings = app.state.settings.worker.clone();
+        let worker = Worker::new(
+            app.store().clone(),
+            app.state.live.clone(),
+            grader,
+            drydock::grading::Fetcher::new(&app.state.settings).unwrap(),
+            settings,
+            app.clock.clone(),
+        );
+        tokio::spawn(worker.run(stop.clone()))
+    };
+    let working = [worker(false), worker(true)];
+    // A worker tells about itself every two seconds.
+    let mut text = String::new();
+    for _ in 0..200 {
+        text = app.visitor().get("/metrics").await.text;
+        if text.lines().any(|line| line.starts_with("drydock_verdicts_total{") && line.ends_with(" 1")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let values = |begin: &str| -> Vec<&str> {
+        let mut found: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with(begin))
+            .map(|line| line.rsplit_once("\"} ").unwrap_or_else(|| panic!("no label: {line}")).1)
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    assert_eq!(values("drydock_verdicts_total{verdict=\"failed\",worker=\""), ["0", "1"], "{text}");
+    assert_eq!(values("drydock_verdicts_total{verdict=\"passed\",worker=\""), ["0", "0"]);
+    assert_eq!(values("drydock_verdicts_total{verdict=\"platform_fault\",worker=\""), ["0", "0"]);
+    assert_eq!(values("drydock_worker_paused{worker=\""), ["0", "1"]);
+    let silent = values("drydock_engine_errors_total{during=\"heartbeat\",worker=\"");
+    assert!(silent[0] == "0" && silent[1] != "0", "{silent:?}");
+    assert_eq!(values("drydock_engine_errors_total{during=\"grading\",worker=\""), ["0", "0"]);
+    assert_eq!(values("drydock_grading_phase_seconds_count{phase=\"read\",worker=\""), ["1"], "{text}");
+    let buckets = values("drydock_grading_phase_seconds_bucket{phase=\"read\",worker=\"");
+    assert_eq!(buckets.len(), PHASE_BUCKETS.len() + 1);
+    assert_eq!(buckets.last(), Some(&"1"));
+    assert!(!text.contains("phase=\"build\""), "nothing was built");
+    // Each figure is explained once, before its first value.
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert_eq!(text.matches(&format!("# TYPE {family} ")).count(), 1, "{line}");
+        assert!(text.find(&format!("# HELP {family} ")) < text.find(line), "{line}");
+    }
+    stop.cancel();
+    for worker in working {
+        worker.await.unwrap().unwrap();
+    }
+    assert!(!app.visitor().get("/metrics").await.text.contains("worker=\""), "who has gone is not told of");
     app.stop().await;
 }

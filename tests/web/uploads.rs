@@ -110,7 +110,7 @@ async fn what_is_refused_is_refused_with_a_sentence_and_changes_nothing() {
             form.part("archive", part()).part("archive", part())
         })
         .await;
-    two.assert(StatusCode::UNPROCESSABLE_ENTITY).assert_says("not several");
+    two.assert(StatusCode::UNPROCESSABLE_ENTITY).assert_says("one thing");
     let many = student
         .multipart(&page, &path, |mut form| {
             for number in 0..150 {
@@ -139,6 +139,8 @@ async fn what_is_too_large_is_told_so_however_it_comes() {
     let part = multipart::Part::bytes(large.clone()).file_name("large.zip");
     let on_page = student.multipart(&page, &path, |form| form.part("archive", part)).await;
     on_page.assert(StatusCode::PAYLOAD_TOO_LARGE).assert_says("Leave out what the exercise does");
+    // Beside the form, where it can be tried again.
+    on_page.assert_says("id=\"hand-in\"");
     // Without a length that could be looked at, it is counted as it comes.
     let chunks: Vec<Result<Vec<u8>, std::io::Error>> =
         large.chunks(64 << 10).map(|chunk| Ok(chunk.to_vec())).collect();
@@ -193,5 +195,35 @@ async fn questions_are_answered_with_a_plain_form() {
     let stored = app.store().submission(id.unwrap()).await.unwrap();
     let stored = serde_json::to_value(&stored.answers).unwrap();
     assert_eq!(stored, serde_json::json!({"shared": ["kernel"], "why": "<b>Because</b>"}));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_to_leave_out_is_said_for_each_exercise() {
+    let app = App::start().await;
+    let student = app.student("Ada").await;
+    let path = format!("/cohorts/{}/exercises/{FILES}", app.cohort.id);
+    let page = student.get(&path).await;
+    page.assert_says("<code>.git</code>, dependencies and build output are better left out")
+        .assert_says("data-leave-out=\".git, dependencies and build output\"");
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join(FILES);
+    std::fs::create_dir_all(folder.join("solution")).unwrap();
+    let yaml = "title: Say hello\nminutes: 5\nsubmit: [upload]\nchecks:\n  - {id: history, title: Two commits, hint: git log, repository: {commits: {at_least: 2}}}\n";
+    for (name, text) in [("exercise.yaml", yaml), ("README.md", "# Task\n"), ("solution/a", "")] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let exercise = drydock::exercises::Exercise::read(&folder).unwrap();
+    app.store().publish_exercise(&exercise).await.unwrap();
+    let page = student.get(&path).await;
+    page.assert_says("The folder <code>.git</code> has to be in it")
+        .assert_says("data-leave-out=\"dependencies and build output\"");
+    assert!(!page.text.contains("<code>.git</code>, dependencies"), "{}", page.text);
+    // What is said of something too large holds for both.
+    let part = multipart::Part::bytes(vec![7_u8; 3 << 20]).file_name("large.zip");
+    let large =
+        student.multipart(&path, &format!("{path}/submissions"), |form| form.part("archive", part)).await;
+    large.assert(StatusCode::PAYLOAD_TOO_LARGE).assert_says("(such as dependencies and build output)");
     app.stop().await;
 }

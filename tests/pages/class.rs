@@ -1,0 +1,243 @@
+//! A class with its trainer and admin, over a real store and router.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock::accounts::{Role, Seal, hash_token, new_token};
+use drydock::clock::Clock;
+use drydock::config::Settings;
+use drydock::live::Live;
+use drydock::store::{Cohort, NewSubmission, Person, Store, Submission};
+use drydock::submissions::{Answer, Answers, Content, ContentLimits, Source};
+use drydock::web::{self, AppState};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::handed_out::{SECTIONS, write_exercise};
+
+/// A class in the middle of its day.
+pub struct Class {
+    pub state: AppState,
+    pub address: SocketAddr,
+    pub cohort: Cohort,
+    shutdown: CancellationToken,
+    /// Session cookies by name.
+    pub sessions: HashMap<&'static str, String>,
+    /// Submissions worth a look, by what they show.
+    pub submissions: HashMap<&'static str, Submission>,
+    _folder: tempfile::TempDir,
+}
+
+fn limits() -> ContentLimits {
+    ContentLimits { archive_bytes: 1 << 20, unpacked_bytes: 1 << 20, entries: 100 }
+}
+
+impl Class {
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let url = format!("sqlite:{}", folder.path().join("class.db").display());
+        let store = Store::open(&url, &folder.path().join("contents"), Seal::ephemeral(), clock.clone())
+            .await
+            .unwrap();
+        let live = Live::new(store.clone(), clock.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings = Settings { listen: address, ..Settings::default() };
+        let state = AppState::new(store.clone(), live, clock, Arc::new(settings));
+
+        let mut sections = Vec::new();
+        for (title, slugs) in SECTIONS {
+            for slug in slugs {
+                store
+                    .publish_exercise(&write_exercise(&folder.path().join("exercises"), slug))
+                    .await
+                    .unwrap();
+            }
+            sections.push(serde_json::json!({"title": title, "exercises": slugs}));
+        }
+        let workshop = serde_json::json!({
+            "slug": "containers-from-zero", "title": "Containers from zero", "audience": "Developers",
+            "sections": sections,
+        });
+        store.publish_workshop(&serde_json::from_value(workshop).unwrap()).await.unwrap();
+        let cohort = store.create_cohort("Autumn drill", "containers-from-zero", "K7M-4QX").await.unwrap();
+        let shutdown = CancellationToken::new();
+        tokio::spawn(web::serve(state.clone(), listener, shutdown.clone()));
+        let mut class = Self {
+            state,
+            address,
+            cohort,
+            shutdown,
+            sessions: HashMap::new(),
+            submissions: HashMap::new(),
+            _folder: folder,
+        };
+        class.fill().await;
+        class
+    }
+
+    async fn person(&mut self, name: &'static str, role: Option<Role>) -> Person {
+        let store = &self.state.store;
+        let person = store.create_person(name, "$argon2id$none", role.is_none()).await.unwrap();
+        if let Some(role) = role {
+            store.add_member(self.cohort.id, person.id, role).await.unwrap();
+        }
+        let token = new_token();
+        store
+            .create_session(person.id, &hash_token(&token), &new_token(), Duration::from_hours(1))
+            .await
+            .unwrap();
+        self.sessions.insert(name, token);
+        person
+    }
+
+    async fn fill(&mut self) {
+        self.person("Tess Trainer", Some(Role::Trainer)).await;
+        self.person("Abe Admin", None).await;
+        let order: Vec<&str> = SECTIONS.iter().flat_map(|(_, slugs)| slugs.iter().copied()).collect();
+        // How many each has passed, and what came of the next: `f`ailed so often, `r`unning, `w`aiting.
+        let class: [(&'static str, usize, &str); 14] = [
+            ("Ada N.", 4, "ffff"),
+            ("Bilal R.", 8, "f"),
+            ("Chen W.", 1, "f"),
+            ("Dana S.", 1, "ft"),
+            ("Emil V.", 5, "w"),
+            ("Fatou D.", 4, "r"),
+            ("Goran <b>P.</b>", 5, "f"),
+            ("Hana O.", 5, "w"),
+            ("Ines M.", 6, "f"),
+            ("Jonas B.", 7, "f"),
+            ("Kei T.", 4, "ff"),
+            ("Lina A.", 9, "r"),
+            ("Noor H.", 7, "fff"),
+            ("Zoe \u{202e}X.", 0, ""),
+        ];
+        for (name, passed, then) in class {
+            let person = self.person(name, Some(Role::Student)).await;
+            for slug in &order[..passed] {
+                self.hand_in(&person, slug, 'p').await;
+            }
+            for outcome in then.chars() {
+                self.hand_in(&person, order[passed], outcome).await;
+            }
+        }
+        let mira = self.person("Mira K.", Some(Role::Student)).await;
+        let waiting = self.hand_in(&mira, "what-is-a-container", 'w').await;
+        self.hand_in(&mira, "first-container", 'p').await;
+        self.hand_in(&mira, "dockerfile-basics", 'p').await;
+        let passed = self.hand_in(&mira, "entrypoint-and-cmd", 'p').await;
+        let fault = self.hand_in(&mira, "layers-and-cache", 't').await;
+        let failed = self.hand_in(&mira, "ports-and-env", 'f').await;
+        let unbuilt = self.hand_in(&mira, "ports-and-env", 'u').await;
+        let again = self.hand_in(&mira, "multi-stage", 'a').await;
+        let running = self.hand_in(&mira, "ports-and-env", 'r').await;
+        let queued = self.hand_in(&mira, "named-volume", 'q').await;
+        self.submissions = HashMap::from([
+            ("waiting", waiting),
+            ("passed", passed),
+            ("fault", fault),
+            ("failed", failed),
+            ("unbuilt", unbuilt),
+            ("again", again),
+            ("running", running),
+            ("queued", queued),
+        ]);
+    }
+
+    pub async fn hand_in(&self, person: &Person, slug: &str, outcome: char) -> Submission {
+        let exercise = self.state.shelf.current(slug).await.unwrap();
+        let answered = slug == "what-is-a-container";
+        let files = vec![
+            ("Dockerfile".to_owned(), "FROM python:3.13-slim\n".into()),
+            ("app.py".to_owned(), "print(1)\n".into()),
+        ];
+        let answers = [
+            ("shared", Answer::Choices(vec!["kernel".into()])),
+            ("several", Answer::Choices(vec!["ns".into(), "hv".into()])),
+            ("listing", Answer::Text("docker ps".into())),
+            ("why", Answer::Text("When <b>tenants</b> do not trust each other.".into())),
+        ];
+        let new = NewSubmission {
+            person: person.id,
+            cohort: self.cohort.id,
+            exercise: slug.into(),
+            exercise_version: exercise.version.clone(),
+            source: if answered { Source::Answers } else { Source::Folder { name: "my <app>".into() } },
+            content: (!answered).then(|| Content::from_files(files, &limits()).unwrap()),
+            answers: if answered {
+                Answers(answers.map(|(id, answer)| (id.to_owned(), answer)).into())
+            } else {
+                Answers::default()
+            },
+            login: None,
+        };
+        let (submission, _) = self.state.store.submit(new).await.unwrap();
+        if outcome != 'q' {
+            let claim = self.state.store.claim("class", Duration::from_hours(1)).await.unwrap().unwrap();
+            assert_eq!(claim.submission.id, submission.id, "the only one that waits");
+            self.grade(&claim, &exercise, outcome).await;
+        }
+        submission
+    }
+
+    pub fn path(&self, rest: &str) -> String {
+        format!("/cohorts/{}{rest}", self.cohort.id)
+    }
+
+    pub fn client(&self, name: Option<&str>) -> reqwest::Client {
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert("accept", "text/html".parse().unwrap());
+        if let Some(name) = name {
+            headers.insert("cookie", format!("session={}", self.sessions[name]).parse().unwrap());
+        }
+        reqwest::Client::builder()
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap()
+    }
+
+    pub async fn get(&self, name: Option<&str>, path: &str) -> (u16, String) {
+        let response = self.client(name).get(format!("http://{}{path}", self.address)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Every page with who opens it.
+    pub fn pages(&self) -> Vec<(Option<&'static str>, String)> {
+        let mira = Some("Mira K.");
+        let (trainer, admin) = (Some("Tess Trainer"), Some("Abe Admin"));
+        let mut pages = vec![
+            (None, "/sign-in".to_owned()),
+            (None, "/join".to_owned()),
+            (None, "/join/K7M-4QX".to_owned()),
+            (mira, "/cohorts".to_owned()),
+            (mira, self.path("")),
+            (Some("Zoe \u{202e}X."), self.path("")),
+            (mira, self.path("/exercises/ports-and-env")),
+            (mira, self.path("/exercises/what-is-a-container")),
+            (mira, self.path("/exercises/chat-environment")),
+            (trainer, self.path("/grid")),
+            (trainer, self.path("/grid?show=stuck&sort=progress")),
+            (trainer, self.path("/exercises/ports-and-env")),
+            (trainer, "/cohorts".to_owned()),
+            (admin, "/admin".to_owned()),
+            (admin, "/admin/kinds".to_owned()),
+            (trainer, self.path("/reviews")),
+        ];
+        for submission in self.submissions.values() {
+            pages.push((mira, format!("/submissions/{}", submission.id)));
+            pages.push((trainer, format!("/submissions/{}", submission.id)));
+            pages.push((trainer, format!("/submissions/{}/review", submission.id)));
+        }
+        pages
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
