@@ -5,7 +5,7 @@
 //! (`benches/plain.sh`). The rest are plain measurements of the release binary under a load of its
 //! own making on the loopback address.
 //!
-//! `cargo bench -- grading`, `cargo bench -- server` and `cargo bench -- lint` measure one part.
+//! `cargo bench -- grading`, `-- checks`, `-- server` and `-- lint` measure one part each.
 
 mod figures {
     pub mod grading;
@@ -23,6 +23,9 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if wants("grading") {
         runtime.block_on(figures::grading::measure())?;
+    }
+    if wants("checks") {
+        runtime.block_on(figures::grading::measure_checks())?;
     }
     if wants("server") {
         runtime.block_on(figures::server::measure())?;

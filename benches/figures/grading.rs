@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use drydock::accounts::Role;
+use drydock::accounts::{Role, Seal};
 use drydock::clock::Clock;
-use drydock::config::{BuilderChoice, SandboxSettings, WorkerSettings};
+use drydock::config::{BuilderChoice, SandboxSettings, Settings, WorkerSettings};
 use drydock::exercises::Exercise;
+use drydock::grading::Fetcher;
 use drydock::grading::worker::{EngineGrader, NotReady, Worker};
 use drydock::live::Live;
 use drydock::report::{Report, Verdict};
@@ -52,13 +53,21 @@ pub async fn measure() -> anyhow::Result<()> {
         compare(&house, &uncached, "Dockerfile.uncached", UNCACHED_ROUNDS, "uncached five-step build").await
     };
     let measured = measured.await;
-    house.shutdown.cancel();
-    house.working.await.context("the worker failed")??;
+    house.close().await?;
     Command::new("docker")
         .args(["rmi", "--force", IMAGE])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()?;
+    measured
+}
+
+/// Many checks against few.
+pub async fn measure_checks() -> anyhow::Result<()> {
+    println!("== a grading with thirty live checks against one with three");
+    let house = House::build().await?;
+    let measured = compare_counts(&house).await;
+    house.close().await?;
     measured
 }
 
@@ -93,6 +102,68 @@ async fn compare(
         a.as_secs_f64() / b.as_secs_f64()
     );
     Ok(())
+}
+
+/// Live checks as exercises have them, the three commonest first: a request, a variable, a command.
+const LIVE_CHECKS: [&str; 10] = [
+    "http: {port: 8080, path: /, body: {contains: ready}}",
+    "env: {variables: {GREETING: hello-bench}}",
+    "command: {run: cat /srv/www/about.txt, stdout: {contains: httpd}}",
+    "process: {uid: 1000}",
+    "http: {port: 8080, path: /data.json, body: {json: {/answer: 42}}}",
+    "port: {port: 8080}",
+    "http: {port: 8080, path: /missing, status: 404}",
+    "tcp: {port: 8080, send: \"GET / HTTP/1.0\\r\\n\\r\\n\", answer: {contains: ready}}",
+    "limits: {pids: {at_most: 4096}}",
+    "stays_up: {for: 100ms}",
+];
+
+/// A grading with thirty live checks against one with three, in turns.
+async fn compare_counts(house: &House) -> anyhow::Result<()> {
+    let few = with_live_checks(house, 3).await?;
+    let many = with_live_checks(house, 30).await?;
+    let mut took = [Vec::new(), Vec::new()];
+    let folder = variant(house, 0, "Dockerfile")?;
+    // One round to fill the caches, not counted.
+    for round in 0..=CACHED_ROUNDS {
+        for (exercise, took) in [&few, &many].into_iter().zip(&mut took) {
+            let (time, _) = house.grade(exercise, &folder).await?;
+            tokio::time::sleep(BREATH).await;
+            if round > 0 {
+                took.push(time);
+            }
+        }
+    }
+    let [few, many] = took.each_mut().map(|took| percentile(took, 0.5));
+    println!(
+        "cached build: three live checks {}, thirty {}, ratio {:.2} (medians of {CACHED_ROUNDS})",
+        ms(few),
+        ms(many),
+        many.as_secs_f64() / few.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// The benchmark's exercise with so many live checks, published.
+async fn with_live_checks(house: &House, count: usize) -> anyhow::Result<Exercise> {
+    let folder = house.folder.path().join("exercises").join(format!("bench-{count}-checks"));
+    copy(Path::new("benches/exercise"), &folder)?;
+    let file = folder.join("exercise.yaml");
+    let text = std::fs::read_to_string(&file)?;
+    let (head, _) = text.split_once("checks:\n").context("the benchmark's exercise has checks")?;
+    let checks: String = LIVE_CHECKS
+        .iter()
+        .cycle()
+        .take(count)
+        .enumerate()
+        .map(|(number, check)| {
+            format!("  - {check}\n    id: live-{number}\n    title: Live check {number}\n")
+        })
+        .collect();
+    std::fs::write(&file, format!("{head}checks:\n{checks}"))?;
+    let exercise = read(&folder)?;
+    house.store.publish_exercise(&exercise).await?;
+    Ok(exercise)
 }
 
 /// What is handed in this round: always the same for the cached build, with a nonce for the other.
@@ -156,7 +227,11 @@ fn exercise(house: &House, slug: &str, dockerfile: &str) -> anyhow::Result<Exerc
             .replace("workdir: /srv/www", "user: root");
         std::fs::write(&file, text)?;
     }
-    Exercise::read(&folder).map_err(|mistakes| {
+    read(&folder)
+}
+
+fn read(folder: &Path) -> anyhow::Result<Exercise> {
+    Exercise::read(folder).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
 }
@@ -173,7 +248,8 @@ impl House {
         };
         let engine = Engine::connect(&sandbox, context).await?;
         let url = format!("sqlite:{}", folder.path().join("bench.sqlite").display());
-        let store = Store::open(&url, &folder.path().join("content"), clock.clone()).await?;
+        let store =
+            Store::open(&url, &folder.path().join("content"), Seal::ephemeral(), clock.clone()).await?;
         let person = store.create_person("Bench", "no password", false).await?.id;
         let cohort = store.create_cohort("Bench", "bench", "BENCHA").await?.id;
         store.add_member(cohort, person, Role::Student).await?;
@@ -183,11 +259,19 @@ impl House {
             store.clone(),
             live.clone(),
             Arc::new(EngineGrader::on(engine, clock.clone())),
+            Fetcher::new(&Settings { data_dir: folder.path().into(), ..Settings::default() })
+                .map_err(anyhow::Error::msg)?,
             WorkerSettings::default(),
             clock.clone(),
         );
         let working = tokio::spawn(worker.run(shutdown.clone()));
         Ok(Self { folder, store, live, person, cohort, shutdown, working, clock })
+    }
+
+    /// Lets the worker end.
+    async fn close(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        Ok(self.working.await.context("the worker failed")??)
     }
 
     /// Hands in and waits, as a browser does, for the last event; the time between.
@@ -202,6 +286,7 @@ impl House {
             source: Source::Folder { name: "bench".into() },
             content: Some(content),
             answers: Answers::default(),
+            login: None,
         };
         let (_, grading) = self.store.submit(new).await?;
         let stopwatch = self.clock.stopwatch();

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use drydock::accounts::{Role, hash_token, new_token};
+use drydock::accounts::{Role, Seal, hash_token, new_token};
 use drydock::clock::Clock;
 use drydock::exercises::{Catalogue, Exercise};
 use drydock::report::{CheckReport, OutcomeKind, Phase, PhaseReport, Points, Report, Verdict};
@@ -53,7 +53,7 @@ pub async fn measure() -> anyhow::Result<()> {
     std::fs::create_dir_all(&data)?;
     let url = format!("sqlite:{}", data.join("drydock.sqlite").display());
     let (cohort, student, trainers) = {
-        let store = Store::open(&url, &data.join("content"), clock.clone()).await?;
+        let store = Store::open(&url, &data.join("content"), Seal::ephemeral(), clock.clone()).await?;
         let seeded = seed(&store, &exercises).await?;
         store.close().await;
         seeded
@@ -234,6 +234,7 @@ async fn hand_in(
         source: Source::Folder { name: "work".into() },
         content: Some(content.clone()),
         answers: Answers::default(),
+        login: None,
     };
     store.submit(new).await?;
     let claim = store.claim("bench", Duration::from_secs(60)).await?.context("something is queued")?;
@@ -269,6 +270,7 @@ fn outcome(check: &drydock::exercises::CheckSpec, passes: bool) -> CheckReport {
         hint: None,
         explain: None,
         hidden: false,
+        review: None,
         seconds: 0.01,
     }
 }
