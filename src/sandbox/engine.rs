@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::builder::{self, Chooser};
-use super::error::Error;
+use super::error::{Error, is_not_running};
 use super::labels::Labels;
 use super::owned::Thing;
 use super::owner::Owner;
@@ -169,6 +169,19 @@ impl EngineInner {
     ) -> Result<T, Error> {
         match self.answer(action, within, question).await? {
             Ok(answer) => Ok(answer),
+            Err(error) => Err(self.error(action, &error)),
+        }
+    }
+
+    /// As [`Self::call`] for a container that may end at any moment; `None` where it does not run.
+    pub(super) async fn call_running<T>(
+        &self,
+        action: &str,
+        question: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<Option<T>, Error> {
+        match self.answer(action, CALL, question).await? {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if is_not_running(&error) => Ok(None),
             Err(error) => Err(self.error(action, &error)),
         }
     }

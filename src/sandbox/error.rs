@@ -89,6 +89,18 @@ pub(super) fn status(error: &EngineError) -> Option<u16> {
     }
 }
 
+/// Whether the engine could not do it because the container has ended, or ended meanwhile: it then
+/// answers with 409, with 500 and these words, or has forgotten the command already (404).
+pub(super) fn is_not_running(error: &EngineError) -> bool {
+    let words = engine_words(error).to_lowercase();
+    match status(error) {
+        Some(409) => true,
+        Some(404) => words.contains("no such exec"),
+        Some(_) => words.contains("is not running") || words.contains("is not paused"),
+        None => false,
+    }
+}
+
 /// An error with its causes, each once: hyper's outer texts alone say only "client error".
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -107,6 +119,24 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_container_is_known_by_each_of_its_texts() {
+        let answer = |status_code, message: &str| EngineError::DockerResponseServerError {
+            status_code,
+            message: message.into(),
+        };
+        for (status, words) in [
+            (409, "container 7d86 is not running"),
+            (500, "Container 7d86 is not running: Exited (1) Less than a second ago"),
+            (404, "No such exec instance: 1f"),
+            (500, "Container 7d86 is not paused"),
+        ] {
+            assert!(is_not_running(&answer(status, words)), "{words}");
+        }
+        assert!(!is_not_running(&answer(404, "No such container: 7d86")));
+        assert!(!is_not_running(&answer(500, "no space left on device")));
+    }
 
     #[test]
     fn an_answer_is_not_a_silence() {

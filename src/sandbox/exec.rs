@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::container::{Container, Making};
 use super::engine::CALL;
-use super::error::{Error, status};
+use super::error::{Error, is_not_running};
 use super::limits;
 use super::output::Recorder;
 use super::owned::Sandbox;
@@ -139,7 +139,7 @@ impl Service {
         let creation = engine.docker.create_exec(&container.id, config);
         let exec = match engine.answer(action, CALL, creation).await? {
             Ok(created) => created.id,
-            Err(error) if status(&error) == Some(409) => return Err(not_running()),
+            Err(error) if is_not_running(&error) => return Err(not_running()),
             Err(error) => return Err(StartError::judge(&engine.endpoint, self.name(), action, &error)),
         };
         let watch = engine.context.clock.stopwatch();
@@ -149,7 +149,7 @@ impl Service {
             Ok(StartExecResults::Detached) => {
                 return Err(Error::Engine { action: action.into(), cause: "it was detached".into() }.into());
             }
-            Err(error) if status(&error) == Some(409) => return Err(not_running()),
+            Err(error) if is_not_running(&error) => return Err(not_running()),
             Err(error) => return Err(StartError::judge(&engine.endpoint, self.name(), action, &error)),
         };
         if let Some(stdin) = run.stdin {
@@ -175,7 +175,8 @@ impl Service {
         recorder.end();
         let took = watch.elapsed();
         let exit_code = if in_time {
-            self.exec_exit_code(&exec).await?
+            let Some(end) = self.exec_end(&exec).await? else { return Err(not_running()) };
+            end
         } else {
             Box::pin(self.kill_exec(watch)).await;
             None
@@ -185,9 +186,14 @@ impl Service {
         let said = output.stdout.trim_start();
         if matches!(exit_code, Some(126..=128))
             && (said.starts_with("OCI runtime exec failed") || said.starts_with("unable to find user"))
-            && let Some(sentence) = refusal::sentence(said)
         {
-            return Err(refused(sentence));
+            if let Some(sentence) = refusal::sentence(said) {
+                return Err(refused(sentence));
+            }
+            // A container that ends at this moment gives texts of its own.
+            if !container.is_running() || said.contains("stopped container") {
+                return Err(not_running());
+            }
         }
         Ok(Ran {
             exit_code,
@@ -206,23 +212,25 @@ impl Service {
         loop {
             tokio::time::sleep(pause).await;
             let inspection = engine.docker.inspect_exec(exec);
-            if let Ok(Ok(found)) = engine.answer("inspect a command", CALL, inspection).await
-                && found.running == Some(false)
-            {
-                return;
+            match engine.call_running("inspect a command", inspection).await {
+                Ok(Some(found)) if found.running == Some(false) => return,
+                Ok(None) => return,
+                Ok(Some(_)) | Err(_) => pause = (pause * 2).min(Duration::from_secs(1)),
             }
-            pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 
-    async fn exec_exit_code(&self, exec: &str) -> Result<Option<i64>, Error> {
+    /// The exit code of a command whose output has ended; outer `None` where the container ended too
+    /// and took the engine's knowledge of the command with it.
+    async fn exec_end(&self, exec: &str) -> Result<Option<Option<i64>>, Error> {
         let engine = &self.ledger.engine;
         // The output can end a moment before the engine knows the code.
         for _ in 0..100 {
             let inspection = engine.docker.inspect_exec(exec);
-            let found = engine.call("inspect a command", inspection).await?;
-            if found.running != Some(true) {
-                return Ok(found.exit_code);
+            match engine.call_running("inspect a command", inspection).await? {
+                None => return Ok(None),
+                Some(found) if found.running != Some(true) => return Ok(Some(found.exit_code)),
+                Some(_) => {}
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

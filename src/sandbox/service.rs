@@ -254,22 +254,25 @@ impl Service {
         tokio::time::timeout(within, container.restarted(restarts)).await.unwrap_or(false)
     }
 
-    /// Freezes all its processes, as `docker pause` does; questions to it are not answered then.
+    /// Freezes all its processes, as `docker pause` does; questions to it are not answered then. Nothing
+    /// happens if it does not run.
     ///
     /// # Errors
-    /// A trouble of ours, also where it does not run.
+    /// A trouble of ours.
     pub async fn pause(&self) -> Result<(), Error> {
         let engine = &self.ledger.engine;
-        engine.call("pause a container", engine.docker.pause_container(&self.container().id)).await
+        let pausing = engine.docker.pause_container(&self.container().id);
+        engine.call_running("pause a container", pausing).await.map(drop)
     }
 
-    /// Ends what [`Self::pause`] began.
+    /// Ends what [`Self::pause`] began; nothing happens if it was not paused.
     ///
     /// # Errors
-    /// A trouble of ours, also where it was not paused.
+    /// A trouble of ours.
     pub async fn unpause(&self) -> Result<(), Error> {
         let engine = &self.ledger.engine;
-        engine.call("go on with a container", engine.docker.unpause_container(&self.container().id)).await
+        let going_on = engine.docker.unpause_container(&self.container().id);
+        engine.call_running("go on with a container", going_on).await.map(drop)
     }
 
     /// Starts the stopped container again and waits until it is ready.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drydock::clock::Clock;
-use drydock::sandbox::{Ready, Restart, ServiceSpec};
+use drydock::sandbox::{Ready, Restart, RunSpec, ServiceSpec, StartError};
 
 use crate::common::{Bench, app, script, sh, start};
 use crate::web;
@@ -72,6 +72,44 @@ async fn a_killed_server_comes_back_with_its_address_and_its_files() {
     assert_eq!(sh(app, "cat /kept").await.stdout, "still here\n");
     assert_eq!(app.state().await.unwrap().restarts, 1);
     assert!(!app.processes().await.unwrap().unwrap().is_empty());
+    sandbox.clean().await;
+    bench.close().await;
+}
+
+/// A command may meet the end of its container at any step: before, during and after. Whichever it is,
+/// the student's service has ended, and the platform is not at fault.
+#[tokio::test]
+async fn a_command_that_meets_the_end_of_its_container_is_no_fault_of_ours() {
+    let bench = Bench::open().await;
+    let sandbox = bench.sandbox();
+    let stack = start(&sandbox, [("app", policy(Restart::Always, "sleep 0.2; exit 1"))]).await;
+    let app = app(&stack);
+    let watch = Clock::system().stopwatch();
+    let ask = async |pause: u64| {
+        let (mut ran, mut missed) = (0, 0);
+        while watch.elapsed() < Duration::from_secs(12) {
+            let run = RunSpec {
+                command: Some(["sh", "-c", "echo here; sleep 0.05"].map(str::to_owned).to_vec()),
+                within: Duration::from_secs(5),
+                ..RunSpec::default()
+            };
+            match app.exec(run).await {
+                Ok(_) => ran += 1,
+                Err(StartError::Refused { sentence, .. }) => {
+                    assert_eq!(sentence, "The service app does not run any more.");
+                    missed += 1;
+                }
+                Err(StartError::Platform(error)) => panic!("{error}"),
+            }
+            app.pause().await.unwrap();
+            app.unpause().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        (ran, missed)
+    };
+    let (one, other, third) = tokio::join!(ask(0), ask(7), ask(31));
+    println!("ran and missed: {one:?} {other:?} {third:?}");
+    assert!(one.1 + other.1 + third.1 > 0);
     sandbox.clean().await;
     bench.close().await;
 }
