@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::diagnosis::{ended, last_lines, told};
 use super::matcher::listed;
 use super::{Check, Detail, ENGINE_MARGIN, Fault, Finding, Manual, Scene, Surroundings};
+use crate::clock::Clock;
 use crate::report::Phase;
 use crate::sandbox::{Condition, Health, HealthStatus, Service, State};
 use crate::units::Span;
 
-/// Every service of the stack that is not the exercise's own beside a compose file, or each that is named, runs and is healthy in time, as `docker compose up
-/// --wait` wants it. A service that has no health check has to run. A job, which others wait for to end
+/// Every service of the stack that is not the exercise's own beside a compose file, or each that is named,
+/// runs and is healthy in time, as `docker compose up --wait` wants it. A service that has no health check
+/// has to run, and not to be started again and again. A job, which others wait for to end
 /// (`service_completed_successfully`), has to end with exit code 0.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +91,7 @@ impl Check for ComposeHealth {
             .collect();
         let seen = try_join_all(wanted.iter().map(|service| {
             let is_job = waited_for.contains(&service.name());
-            Seen::of(service, is_job, within)
+            Seen::of(service, is_job, within, scene.clock)
         }))
         .await?;
         let trouble: Vec<(&Seen<'_>, String)> =
@@ -125,6 +127,12 @@ impl Check for ComposeHealth {
     }
 }
 
+/// How long one that has no health check has to have run for its running to mean something: one that
+/// keeps ending runs too, whenever it has just been started again.
+fn steady_after(state: &State) -> Duration {
+    if state.restarts > 0 || state.restarting { Duration::from_secs(5) } else { Duration::from_millis(500) }
+}
+
 /// What became of one container.
 struct Seen<'s> {
     service: &'s Service,
@@ -135,14 +143,24 @@ struct Seen<'s> {
 }
 
 impl<'s> Seen<'s> {
-    async fn of(service: &'s Service, is_job: bool, within: Duration) -> Result<Self, Fault> {
+    async fn of(service: &'s Service, is_job: bool, within: Duration, clock: &Clock) -> Result<Self, Fault> {
         if is_job {
             let state = service.wait_exit(within).await?;
             return Ok(Self { service, is_job, state, health: None });
         }
+        let watch = clock.stopwatch();
         let health = service.settled_health(within).await?;
-        let state = service.state().await?;
-        Ok(Self { service, is_job, state, health })
+        loop {
+            let state = service.state().await?;
+            let left = within.saturating_sub(watch.elapsed());
+            let wait = steady_after(&state).saturating_sub(state.ran_for).min(left);
+            let lives = state.running || state.restarting;
+            if !lives || health.is_some() || wait.is_zero() {
+                return Ok(Self { service, is_job, state, health });
+            }
+            // In steps, for it may end at once.
+            tokio::time::sleep(wait.min(Duration::from_millis(200))).await;
+        }
     }
 
     /// What is wrong with it.
@@ -151,7 +169,8 @@ impl<'s> Seen<'s> {
         if let Some(reason) = &self.state.not_started {
             return Some(format!("`{name}` was not started: {reason}"));
         }
-        if self.state.restarting || self.state.restarts > 0 && !self.state.running {
+        let unsteady = self.health.is_none() && self.state.ran_for < steady_after(&self.state);
+        if self.state.restarting || self.state.restarts > 0 && (!self.state.running || unsteady) {
             return Some(format!("`{name}` is started again and again"));
         }
         if !self.state.running {

@@ -252,6 +252,23 @@ impl ImageCache {
         }
     }
 
+    /// Takes in what the engine made of builds that were given up, after the last look at them: a step that
+    /// was running when we hung up becomes an image once it is done.
+    ///
+    /// # Errors
+    /// When the engine cannot list its images, or the journal cannot be written.
+    pub(super) async fn adopt_unheard(&self, engine: &EngineInner) -> Result<(), Error> {
+        let builds: Vec<Vec<String>> =
+            lock(&self.builds).kept.values().map(|kept| kept.images.clone()).collect();
+        let found = unheard(engine, &builds.concat()).await?.images;
+        if found.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(images = found.len(), "build_cache.unheard");
+        let mut making = Making::new(engine);
+        found.iter().try_for_each(|image| making.note(image))
+    }
+
     /// Removes the images of a build; those that cannot be removed now are tried again later.
     async fn remove(&self, engine: &EngineInner, kept: Kept) {
         let removal = remove_unnamed(engine, &engine.owner.id, &kept.images).await;
@@ -365,19 +382,25 @@ pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[
 /// once, and while its step runs the engine does not let it be removed.
 const AT_REST: TimeDelta = TimeDelta::seconds(10);
 
-/// `images` with those that the engine made of their builds when nobody was there any more to note them.
-pub(super) async fn with_unheard(
-    engine: &EngineInner,
-    mut images: Vec<String>,
-) -> Result<Vec<String>, Error> {
+/// What the engine made of builds when nobody was there any more to note it.
+pub(super) struct Unheard {
+    /// Images whose builds are over.
+    pub(super) images: Vec<String>,
+    /// Others were made a moment ago: there is something to come back for.
+    pub(super) more: bool,
+}
+
+/// What the engine made of the builds of `images` when nobody listened any more.
+pub(super) async fn unheard(engine: &EngineInner, images: &[String]) -> Result<Unheard, Error> {
     if images.is_empty() {
-        return Ok(images);
+        return Ok(Unheard { images: Vec::new(), more: false });
     }
     let before = (engine.context.clock.now() - AT_REST).timestamp();
     let listed = nameless(engine).await?;
+    let all = standing_on(images, &listed.iter().collect::<Vec<_>>());
     let at_rest: Vec<&ImageSummary> = listed.iter().filter(|image| image.created < before).collect();
-    images.extend(standing_on(&images, &at_rest));
-    Ok(images)
+    let images = standing_on(images, &at_rest);
+    Ok(Unheard { more: images.len() < all.len(), images })
 }
 
 /// The images that have no name.

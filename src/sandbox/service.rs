@@ -261,7 +261,8 @@ impl Service {
     /// A trouble of ours.
     pub async fn pause(&self) -> Result<(), Error> {
         let engine = &self.ledger.engine;
-        let pausing = engine.docker.pause_container(&self.container().id);
+        let container = self.container();
+        let pausing = engine.docker.pause_container(&container.id);
         engine.call_running("pause a container", pausing).await.map(drop)
     }
 
@@ -271,7 +272,8 @@ impl Service {
     /// A trouble of ours.
     pub async fn unpause(&self) -> Result<(), Error> {
         let engine = &self.ledger.engine;
-        let going_on = engine.docker.unpause_container(&self.container().id);
+        let container = self.container();
+        let going_on = engine.docker.unpause_container(&container.id);
         engine.call_running("go on with a container", going_on).await.map(drop)
     }
 

@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 };
 use futures::future::join_all;
 
-use super::build_cache::{remove_unnamed, with_unheard};
+use super::build_cache::{remove_unnamed, unheard};
 use super::engine::{Engine, EngineInner, SLOW_CALL};
 use super::error::Error;
 use super::labels::{OWNER, ROLE};
@@ -83,6 +83,7 @@ impl Engine {
 impl EngineInner {
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<Swept, Error> {
         self.retry_removals().await;
+        self.builder.cache.adopt_unheard(self).await?;
         let belongings = Box::pin(self.list_all()).await?;
         let mut owners: BTreeSet<String> = belongings.keys().cloned().collect();
         owners.extend(self.owner.registered().map_err(|error| unreadable(&error))?);
@@ -144,10 +145,11 @@ impl EngineInner {
         all &= whole;
         let mut images = theirs.images.clone();
         images.extend(self.owner.journalled_images(owner).map_err(|error| unreadable(&error))?);
-        let images = with_unheard(self, images).await?;
+        let unheard = unheard(self, &images).await?;
+        images.extend(unheard.images);
         let removal = remove_unnamed(self, owner, &images).await;
         swept.images += removal.removed;
-        Ok(all && removal.left.is_empty())
+        Ok(all && removal.left.is_empty() && !unheard.more)
     }
 
     async fn remove_all(&self, things: Vec<Thing>) -> (usize, bool) {

@@ -95,3 +95,19 @@ services:
         "{observed}"
     );
 }
+
+#[test]
+fn one_that_keeps_ending_is_not_up_whenever_it_is_looked_at() {
+    let compose = "
+services:
+  steady: {image: 'busybox:1.37', command: sleep 600, restart: always}
+  crashes: {image: 'busybox:1.37', command: sh -c 'sleep 1; exit 1', restart: always}
+  ends: {image: 'busybox:1.37', command: sh -c 'sleep 0.2; exit 4'}
+";
+    let report =
+        graded("  - {id: up, title: Up, compose_health: {within: 20s}}\n", &[("compose.yaml", compose)]);
+    let (_, outcome, observed) = outcomes(&report)[0];
+    assert_eq!(outcome, "failed");
+    assert!(observed.contains("`crashes` is started again and again"), "{observed}");
+    assert!(observed.contains("`ends`: ") && !observed.contains("steady"), "{observed}");
+}

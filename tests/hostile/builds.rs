@@ -87,6 +87,7 @@ async fn a_build_stays_within_its_bounds() {
         Attack::dockerfile(what, "narrow", &format!("LABEL hostile=@ARENA@\n{instructions}"))
     };
     let variables: String = (0..10_000).map(|number| format!("ENV V{number}={number}\n")).collect();
+    let layers = "COPY README /r\n".repeat(140);
     let volumes: Vec<String> = (0..50).map(|number| format!("\"/v{number}\"")).collect();
     arena
         .run(vec![
@@ -111,6 +112,7 @@ async fn a_build_stays_within_its_bounds() {
             )
             .says("exit code 3"),
             one("ten thousand variables", &variables),
+            one("more layers than an image can have", &layers),
             one("fifty volumes", &format!("VOLUME [{}]\nCMD [\"true\"]", volumes.join(", "))).passes(),
             one("a cycle of links", "RUN ln -s /a /b && ln -s /b /a && cat /a").says("exit code 1"),
         ])

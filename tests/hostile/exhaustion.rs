@@ -75,6 +75,7 @@ async fn nobody_waits_for_ever() {
             health("a health check that kills its service", "kill -9 1; kill -9 -1; exit 1").says("web"),
             health("a health check that hangs", "trap \"\" TERM; sleep 1000").says("web"),
             Attack::compose("an interval of nothing", "services: {web: {image: 'busybox:1.37', command: sleep 600, healthcheck: {test: 'exit 1', interval: 0s, timeout: 0s, retries: 1000000}}}\n"),
+            Attack::compose("restarts for ever", "services: {web: {image: 'busybox:1.37', restart: always, command: [sh, -c, 'sleep 1; exit 1']}}\n").says("again and again"),
             Attack::compose("waits for itself", "services:\n  a: {image: 'busybox:1.37', depends_on: [b]}\n  b: {image: 'busybox:1.37', depends_on: [a]}\n"),
             Attack::compose("never stops", "services: {web: {image: 'busybox:1.37', stop_grace_period: 1000h, stop_signal: SIGCONT, command: [sh, -c, 'trap \"\" TERM; while :; do sleep 1; done']}}\n").passes(),
         ])
