@@ -89,11 +89,15 @@ impl Check for ComposeHealth {
             .filter(|(_, wanted)| wanted.condition == Condition::CompletedSuccessfully)
             .map(|(name, _)| name.as_str())
             .collect();
-        let seen = try_join_all(wanted.iter().map(|service| {
+        let mut seen = try_join_all(wanted.iter().map(|service| {
             let is_job = waited_for.contains(&service.name());
             Seen::of(service, is_job, within, scene.clock)
         }))
         .await?;
+        // While the last became healthy, the first may have ended.
+        for seen in seen.iter_mut().filter(|seen| seen.state.running) {
+            seen.state = seen.service.state().await?;
+        }
         let trouble: Vec<(&Seen<'_>, String)> =
             seen.iter().filter_map(|seen| Some((seen, seen.trouble(by_name)?))).collect();
         let expected = if by_name {
@@ -130,7 +134,7 @@ impl Check for ComposeHealth {
 /// How long one that has no health check has to have run for its running to mean something: one that
 /// keeps ending runs too, whenever it has just been started again.
 fn steady_after(state: &State) -> Duration {
-    if state.restarts > 0 || state.restarting { Duration::from_secs(5) } else { Duration::from_millis(500) }
+    if state.restarts > 0 || state.restarting { Duration::from_secs(5) } else { Duration::from_secs(2) }
 }
 
 /// What became of one container.

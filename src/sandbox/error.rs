@@ -96,7 +96,9 @@ pub(super) fn is_not_running(error: &EngineError) -> bool {
     match status(error) {
         Some(409) => true,
         Some(404) => words.contains("no such exec"),
-        Some(_) => words.contains("is not running") || words.contains("is not paused"),
+        Some(_) => {
+            ["is not running", "is not paused", "stopped container"].iter().any(|end| words.contains(end))
+        }
         None => false,
     }
 }
@@ -131,6 +133,7 @@ mod tests {
             (500, "Container 7d86 is not running: Exited (1) Less than a second ago"),
             (404, "No such exec instance: 1f"),
             (500, "Container 7d86 is not paused"),
+            (500, "Cannot pause container 409d: cannot pause a stopped container: unknown"),
         ] {
             assert!(is_not_running(&answer(status, words)), "{words}");
         }
