@@ -1,4 +1,5 @@
-//! What a Dockerfile would make the engine fetch by itself, found before the engine reads it.
+//! What a Dockerfile would make the engine do by itself, outside of all limits, found before the engine
+//! reads it: fetch things, and fill in variables without end.
 //!
 //! A build without network still reaches out in three ways, all of them from the engine's own
 //! network: a base image that is not there is pulled, `ADD` downloads addresses, and a `# syntax=`
@@ -8,6 +9,7 @@
 //! This is a guard and no parser for checks: where engines of different ages read a line
 //! differently, it considers both readings, and what it cannot resolve it refuses.
 
+mod expansion;
 mod fetched;
 mod instructions;
 mod syntax;
@@ -64,6 +66,7 @@ impl Dockerfile {
         }
         let mut images = Vec::new();
         for reading in &readings {
+            expansion::bounded(reading, args)?;
             for image in fetched(reading, args)? {
                 if !images.contains(&image) {
                     images.push(image);

@@ -87,6 +87,9 @@ async fn a_build_stays_within_its_bounds() {
         Attack::dockerfile(what, "narrow", &format!("LABEL hostile=@ARENA@\n{instructions}"))
     };
     let variables: String = (0..10_000).map(|number| format!("ENV V{number}={number}\n")).collect();
+    // Filled in by the daemon itself, whatever the limits of the build are.
+    let doubling = format!("ENV A=xxxxxxxx\n{}", "ENV A=$A$A\n".repeat(40));
+    let long = format!("LABEL l={}", ["x"; 8].map(|x| x.repeat(60_000)).join("\\\n"));
     let layers = "COPY README /r\n".repeat(140);
     let volumes: Vec<String> = (0..50).map(|number| format!("\"/v{number}\"")).collect();
     arena
@@ -112,6 +115,8 @@ async fn a_build_stays_within_its_bounds() {
             )
             .says("exit code 3"),
             one("ten thousand variables", &variables),
+            one("a variable that doubles", &doubling).says("longer than 32 KiB when the variables are filled in"),
+            one("an instruction of half a megabyte", &long).says("longer than 32 KiB"),
             one("more layers than an image can have", &layers),
             one("fifty volumes", &format!("VOLUME [{}]\nCMD [\"true\"]", volumes.join(", "))).passes(),
             one("a cycle of links", "RUN ln -s /a /b && ln -s /b /a && cat /a").says("exit code 1"),

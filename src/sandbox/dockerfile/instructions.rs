@@ -13,6 +13,8 @@ pub(in crate::sandbox) struct Instruction {
     pub(in crate::sandbox) keyword: String,
     /// What follows the keyword.
     pub(in crate::sandbox) rest: String,
+    /// The bodies of its here-documents.
+    pub(in crate::sandbox) heredocs: String,
 }
 
 impl Instruction {
@@ -52,14 +54,20 @@ pub(super) fn instructions(text: &str, heredocs: bool, doubled_escape_ends: bool
         }
         let joined = joined.trim();
         let (keyword, rest) = joined.split_once(char::is_whitespace).unwrap_or((joined, ""));
-        let instruction =
-            Instruction { line: index + 1, keyword: keyword.to_uppercase(), rest: rest.trim().to_owned() };
+        let mut instruction = Instruction {
+            line: index + 1,
+            keyword: keyword.to_uppercase(),
+            rest: rest.trim().to_owned(),
+            heredocs: String::new(),
+        };
         if heredocs {
             for end in heredoc_ends(&instruction) {
                 for (_, body) in lines.by_ref() {
                     if body.trim_start_matches('\t') == end {
                         break;
                     }
+                    instruction.heredocs.push_str(body);
+                    instruction.heredocs.push('\n');
                 }
             }
         }
@@ -103,7 +111,7 @@ fn heredoc_ends(instruction: &Instruction) -> Vec<String> {
 }
 
 /// Words as a shell would split them, quotes kept: a quoted `<<` begins no here-document.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote = None;
