@@ -41,6 +41,8 @@ enum Command {
     Lint(cli::lint::Arguments),
     /// Tell what is made of a compose file: the resolved project, and what is refused, rewritten or ignored
     Compose(cli::compose::Arguments),
+    /// List the images that the exercises stand on, pull them, or carry them in a file
+    Images(cli::images::Arguments),
     /// Tell whether this machine and its engine are fit to run strangers' code
     Doctor(cli::doctor::Arguments),
     /// Manage accounts
@@ -87,6 +89,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Worker => cli::serve::worker(settings).await,
         Command::Grade(arguments) => cli::grade::run(settings, arguments).await,
         Command::Exercise(command) => cli::exercise::run(settings, command).await,
+        Command::Images(arguments) => cli::images::run(settings, arguments).await,
         Command::Doctor(arguments) => cli::doctor::run(settings, arguments).await,
         Command::User(command) => cli::people::user(settings, command).await,
         Command::Cohort(command) => cli::people::cohort(settings, command).await,

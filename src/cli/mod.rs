@@ -5,6 +5,7 @@ pub mod demo;
 pub mod doctor;
 pub mod exercise;
 pub mod grade;
+pub mod images;
 pub mod lint;
 pub mod people;
 pub mod serve;

@@ -16,6 +16,7 @@ pub mod definition;
 mod exercise;
 pub mod manual;
 mod mistake;
+mod needs;
 mod reading;
 mod schema;
 mod skeleton;

@@ -15,7 +15,7 @@ use futures::StreamExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::build_log::BuildLog;
-use super::engine::{CALL, EngineInner};
+use super::engine::{CALL, EngineInner, PULL};
 use super::error::{Error, engine_words, status};
 
 /// The recipe, the same one that the tests use.
@@ -186,6 +186,15 @@ pub(super) async fn triggers(engine: &EngineInner, reference: &str) -> Result<Re
         )),
         None => Ok(()),
     })
+}
+
+/// Pulls an image that the exercise or an admin names, and no student.
+pub(super) async fn pull_trusted(engine: &EngineInner, image: &str) -> Result<(), Error> {
+    let missing = |cause| Error::ImageMissing { image: image.to_owned(), cause };
+    match tokio::time::timeout(PULL, pull(engine, image)).await {
+        Ok(pulled) => pulled.map_err(missing),
+        Err(_) => Err(missing(format!("it did not come within {} s", PULL.as_secs()))),
+    }
 }
 
 async fn pull(engine: &EngineInner, reference: &str) -> Result<(), String> {

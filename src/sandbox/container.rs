@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, ContainerState};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, KillContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use chrono::DateTime;
@@ -69,8 +68,6 @@ const LONGEST_DELAY: Duration = Duration::from_mins(1);
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long a container may take to be gone after SIGKILL.
 const AFTER_KILL: Duration = Duration::from_secs(20);
-/// How long a pull of an image that the exercise names may take.
-const PULL: Duration = Duration::from_mins(10);
 
 /// A container of a student's (or of the author's, under the same rules).
 pub(super) struct Container {
@@ -475,22 +472,10 @@ impl EngineInner {
 
     /// Pulls an image that the exercise names, where settings allow.
     pub(super) async fn pull(&self, image: &str) -> Result<(), Error> {
-        let missing = |cause: String| Error::ImageMissing { image: image.to_owned(), cause };
         if !self.settings.pull {
-            return Err(missing("sandbox.pull is off".into()));
+            return Err(Error::ImageMissing { image: image.to_owned(), cause: "sandbox.pull is off".into() });
         }
-        let options = CreateImageOptionsBuilder::default().from_image(image).build();
-        let pulling = async {
-            let mut progress = self.docker.create_image(Some(options), None, None);
-            while let Some(step) = progress.next().await {
-                step?;
-            }
-            Ok(())
-        };
-        match self.answer("pull an image", PULL, pulling).await? {
-            Ok(()) => Ok(()),
-            Err(error) => Err(missing(engine_words(&error))),
-        }
+        super::bases::pull_trusted(self, image).await
     }
 }
 

@@ -27,6 +27,8 @@ use crate::config::SandboxSettings;
 pub(super) const CALL: Duration = Duration::from_secs(30);
 /// How long a slow one (loading or removing an image, removing many containers) may take.
 pub(super) const SLOW_CALL: Duration = Duration::from_mins(3);
+/// How long an image that the exercise or an admin names may take to come from its registry.
+pub(super) const PULL: Duration = Duration::from_mins(10);
 /// The oldest API this room is written for and tried with (Docker 20.10).
 const OLDEST_API: (usize, usize) = (1, 41);
 

@@ -55,6 +55,7 @@ mod service;
 mod session;
 mod spec;
 mod stack;
+mod stock;
 mod sweep;
 mod terminal;
 mod unpacking;

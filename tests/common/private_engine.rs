@@ -60,6 +60,9 @@ impl PrivateEngine {
             .read_exact(&mut ready)
             .expect("namespaces can be made (as root)");
         engine.up();
+        if images.is_empty() {
+            return engine;
+        }
         let mut save =
             Command::new("docker").arg("save").args(images).stdout(Stdio::piped()).spawn().unwrap();
         let load = engine.docker().arg("load").stdin(save.stdout.take().unwrap()).output().unwrap();
