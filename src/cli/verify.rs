@@ -153,6 +153,15 @@ fn summary(proofs: &[Proof], jobs: usize, wall: f64) -> String {
             let _ = writeln!(out, "    ✗ {}", for_terminal(problem));
         }
         for trial in &proof.trials {
+            for fault in &trial.faults {
+                let name = name("", &trial.trial, trial.run);
+                let _ = writeln!(
+                    out,
+                    "    ! {}: made again, since {}",
+                    name.trim_start_matches(": "),
+                    for_terminal(fault)
+                );
+            }
             for problem in &trial.problems {
                 let _ = writeln!(
                     out,

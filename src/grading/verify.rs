@@ -67,6 +67,9 @@ pub struct TrialResult {
     pub problems: Vec<String>,
     /// Whether it was the platform that failed, so that nothing was proven either way.
     pub platform_fault: bool,
+    /// Faults of the platform after which it was made again, as a worker grades again after such.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
     /// Wall clock of the grading.
     pub seconds: f64,
     /// What it needed of the exercise's limits.
@@ -213,7 +216,7 @@ pub async fn verify(
             let exercise = &exercises[planned.exercise];
             let slug = exercise.slug.as_str();
             tell(Progress::Began { exercise: slug, trial: (&planned.trial, planned.run) });
-            let tried = run(exercise, &planned, engine, clock, observer).await;
+            let tried = run(exercise, &planned, engine, clock, &observer).await;
             let own = ended[planned.exercise].fetch_add(1, Ordering::Relaxed) + 1;
             let done = ended.iter().map(|ended| ended.load(Ordering::Relaxed)).sum();
             tell(Progress::Ended {
@@ -255,8 +258,31 @@ pub async fn verify(
     proofs
 }
 
-/// Grades one trial and judges it. What it made in the engine is removed in the background.
+/// How often a trial is made when the platform is at fault: what happens twice is a verdict on this machine.
+const ATTEMPTS: usize = 2;
+
+/// Makes one trial, again where the platform was at fault.
 async fn run(
+    exercise: &Exercise,
+    planned: &Planned,
+    engine: Option<&Engine>,
+    clock: &Clock,
+    observer: &Observer,
+) -> Tried {
+    let mut faults = Vec::new();
+    loop {
+        let mut tried = attempt(exercise, planned, engine, clock, Arc::clone(observer)).await;
+        if tried.result.platform_fault && faults.len() + 1 < ATTEMPTS {
+            faults.append(&mut tried.result.problems);
+            continue;
+        }
+        tried.result.faults = faults;
+        return tried;
+    }
+}
+
+/// Grades one trial and judges it. What it made in the engine is removed in the background.
+async fn attempt(
     exercise: &Exercise,
     planned: &Planned,
     engine: Option<&Engine>,
@@ -269,6 +295,7 @@ async fn run(
         run: *run,
         problems,
         platform_fault,
+        faults: Vec::new(),
         seconds,
         usage,
     };

@@ -114,3 +114,34 @@ fn the_help_defines_the_speed() {
     assert!(help.contains("--jobs <N>") && help.contains("--repeat <N>"), "{help}");
     assert!(help.contains("divided by the trials that ran at a time"), "{help}");
 }
+
+#[test]
+fn after_a_fault_of_the_platform_a_trial_is_made_again() {
+    let root = tempfile::tempdir().unwrap();
+    let definition = "\
+title: One file
+minutes: 1
+submit: [upload]
+build: {}
+stack: {services: {app: {}, helper: {image: 'drydock-test.invalid/nowhere:1'}}}
+checks:
+  - {id: stays, title: It stays, hint: It stays up., stays_up: {for: 1s}}
+mutants:
+  wrong: {fails: [stays], because: it does not}
+";
+    let files = [
+        ("solution/Dockerfile", "FROM busybox:1.37\nCMD [\"sleep\", \"60\"]\n"),
+        ("mutants/wrong/Dockerfile", "FROM busybox:1.37\nCMD [\"true\"]\n"),
+    ];
+    let folder = exercise(root.path(), "alpha", definition, &files);
+    let output = verify(std::slice::from_ref(&folder), &["--json"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    for trial in proofs(&output)[0]["trials"].as_array().unwrap() {
+        assert_eq!(trial["platform_fault"], true, "{trial}");
+        // Twice, and not for ever.
+        assert_eq!(trial["faults"].as_array().map(Vec::len), Some(1), "{trial}");
+        assert_eq!(trial["problems"], trial["faults"]);
+    }
+    assert!(told.contains("! solution: made again, since the platform was at fault: "), "{told}");
+}

@@ -261,6 +261,7 @@ mod tests {
             run,
             problems: Vec::new(),
             platform_fault: false,
+            faults: Vec::new(),
             seconds: 1.0,
             usage: Usage::default(),
         };
