@@ -190,10 +190,15 @@ pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<
     match Engine::connect(&own, context).await {
         Err(error) => points.push(ENGINE.not_kept(error.to_string())),
         Ok(engine) => {
-            let (survey, bounds, builds) = tokio::join!(
+            let (survey, bounds, memory_of_builds) = tokio::join!(
                 Box::pin(networks::survey(&engine)),
                 Box::pin(bounds::all(&engine)),
-                Box::pin(builds::all(&engine.inner, settings)),
+                Box::pin(builds::memory(&engine.inner)),
+            );
+            // Shares of the processor show only while nothing else of ours takes any.
+            let (cpu, builds) = tokio::join!(
+                Box::pin(bounds::cpu(&engine)),
+                Box::pin(builds::judged(&engine.inner, settings, memory_of_builds)),
             );
             points.extend(installation::described(&engine).await);
             match survey {
@@ -204,6 +209,7 @@ pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<
                 Err(error) => points.extend(networks::no_survey(&error)),
             }
             points.extend(bounds);
+            points.push(cpu);
             points.extend(builds);
             engine.shutdown().await;
             points.push(installation::leftovers(&engine).await);

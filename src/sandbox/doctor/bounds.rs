@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::hostile::{self, CPU_MILLIS, DISK_BYTES, LOG_BYTES};
+use super::hostile::{self, CPU_MILLIS, DISK_BYTES, FREE_CPU_MILLIS, LOG_BYTES};
 use super::{PIDS_LIMIT, Point, Rule, Subject};
 use crate::sandbox::builder::{MEASURE_LIMIT_BYTES, MEASURE_TAKES_BYTES};
 use crate::sandbox::engine::Engine;
@@ -12,6 +12,8 @@ use crate::sandbox::refusal::StartError;
 
 /// Threads tried where [`PIDS_LIMIT`] are allowed.
 pub(super) const THREADS_TRIED: u32 = 200;
+/// How long one that takes too much memory may take for it.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(20);
 /// How long processors are burnt.
 const BURN: Duration = Duration::from_secs(1);
 /// How much is written where [`DISK_BYTES`] are allowed.
@@ -62,17 +64,16 @@ const DEADLINE_KEPT: Subject = Subject::new(
     "Look why the engine is slow to kill (`journalctl -u docker`); gradings would hang on it.",
 );
 
-/// All of them, each in a container of its own, side by side.
+/// All but [`cpu`], each in a container of its own, side by side.
 pub(super) async fn all(engine: &Engine) -> Vec<Point> {
-    let (memory, pids, cpu, disk, endless) =
-        tokio::join!(memory(engine), pids(engine), cpu(engine), disk(engine), endless(engine));
-    [vec![memory, pids, cpu, disk], endless].concat()
+    let (memory, pids, disk, endless) =
+        tokio::join!(memory(engine), pids(engine), disk(engine), endless(engine));
+    [vec![memory, pids, disk], endless].concat()
 }
 
 async fn memory(engine: &Engine) -> Point {
     let bytes = MEASURE_TAKES_BYTES.to_string();
-    let within = Duration::from_secs(10);
-    match hostile::run(engine, &["--allocate", &bytes], 1000, within).await {
+    match hostile::run(engine, &["--allocate", &bytes], 1000, MEMORY_PATIENCE).await {
         Ok(ran) => judge_memory(&ran),
         Err(error) => MEMORY.not_measured(&error),
     }
@@ -92,7 +93,7 @@ fn judge_memory(ran: &Ran) -> Point {
         }
         Some(137) => MEMORY.kept(format!("a process that took {tried} was killed")),
         // Just below the limit the kernel may drop and reload pages of the executable for a long time.
-        None => MEMORY.kept(format!("a process that wanted {tried} did not get it for ten seconds")),
+        None => MEMORY.kept(format!("a process that wanted {tried} did not get it for twenty seconds")),
         code => MEMORY.not_measured(&ended(code)),
     }
 }
@@ -124,21 +125,41 @@ fn judge_pids(code: Option<i64>) -> Point {
     }
 }
 
-async fn cpu(engine: &Engine) -> Point {
+/// Two burn side by side, of which one may have much more: where both get as little, nothing is shown.
+pub(super) async fn cpu(engine: &Engine) -> Point {
     let millis = BURN.as_millis().to_string();
-    match hostile::run(engine, &["--burn", &millis], CPU_MILLIS, Duration::from_secs(20)).await {
-        Ok(ran) => judge_cpu(&ran),
+    let arguments = ["--burn", &millis];
+    let within = Duration::from_secs(20);
+    let ran = tokio::try_join!(
+        hostile::run(engine, &arguments, CPU_MILLIS, within),
+        hostile::run(engine, &arguments, FREE_CPU_MILLIS, within),
+    );
+    match ran {
+        Ok((bounded, free)) => judge_cpu(&bounded, &free),
         Err(error) => CPU.not_measured(&error),
     }
 }
 
-fn judge_cpu(ran: &Ran) -> Point {
-    let Ok(got) = ran.stdout.trim().parse::<u64>() else { return CPU.not_measured(&ended(ran.exit_code)) };
-    let allowed = u64::from(CPU_MILLIS);
-    let observed = format!("four threads got {got} ms of a second where {allowed} were allowed");
+fn judge_cpu(bounded: &Ran, free: &Ran) -> Point {
+    let burnt = |ran: &Ran| ran.stdout.trim().parse::<u64>().map_err(|_| ended(ran.exit_code));
+    let (got, could) = match (burnt(bounded), burnt(free)) {
+        (Ok(got), Ok(could)) => (got, could),
+        (Err(why), _) | (_, Err(why)) => return CPU.not_measured(&why),
+    };
+    let observed = format!("four threads got {got} ms of a second where {CPU_MILLIS} were allowed");
     // Twice as much: the share is counted in periods, and the first and the last are not whole.
-    if got > allowed * 2 { CPU.not_kept(observed) } else { CPU.kept(observed) }
+    let most = u64::from(CPU_MILLIS) * 2;
+    if got > most {
+        CPU.not_kept(observed)
+    } else if could > most {
+        CPU.kept(format!("{observed}, others {could} meanwhile"))
+    } else {
+        CPU.not_measured(TOO_BUSY)
+    }
 }
+
+/// Where not even who may have it gets more processor time.
+pub(super) const TOO_BUSY: &str = "this machine is too busy to tell; ask again when it is not";
 
 async fn disk(engine: &Engine) -> Point {
     let bytes = DISK_TRIED_BYTES.to_string();
@@ -232,10 +253,12 @@ mod tests {
 
     #[test]
     fn a_share_of_the_processor_is_judged_with_patience() {
-        let burnt = |millis: &str| judge_cpu(&Ran { stdout: format!("{millis}\n"), ..ran(Some(0)) }).grade;
-        assert_eq!(burnt("210"), Grade::Kept);
-        assert_eq!(burnt("1900"), Grade::NotKept);
-        assert_eq!(burnt(""), Grade::NotMeasured);
+        let burnt = |millis: &str| Ran { stdout: format!("{millis}\n"), ..ran(Some(0)) };
+        let grade = |bounded, free| judge_cpu(&burnt(bounded), &burnt(free)).grade;
+        assert_eq!(grade("60", "950"), Grade::Kept);
+        assert_eq!(grade("900", "950"), Grade::NotKept);
+        assert_eq!(grade("60", "90"), Grade::NotMeasured);
+        assert_eq!(grade("", "950"), Grade::NotMeasured);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether the steps of builds are bounded, for each builder, found out by going past the bounds.
 
-use super::bounds::THREADS_TRIED;
-use super::hostile::CPU_MILLIS;
+use super::bounds::{THREADS_TRIED, TOO_BUSY};
+use super::hostile::{CPU_MILLIS, FREE_CPU_MILLIS};
 use super::{PIDS_LIMIT, Point, Rule, Subject};
 use crate::config::{BuilderChoice, SandboxSettings};
 use crate::sandbox::Builder;
@@ -51,28 +51,45 @@ const BUILDKIT: Subjects = Subjects {
 /// What was measured of one builder.
 struct Measured {
     memory: Result<Bounded, Error>,
-    /// The exit code of a step that took the rest.
-    step: Result<Option<i64>, Error>,
+    step: Result<Step, Error>,
 }
 
-pub(super) async fn all(engine: &EngineInner, settings: &SandboxSettings) -> Vec<Point> {
+/// The exit codes of two steps that took what there is beside memory; where they did not come so far, none.
+struct Step {
+    bounded: Option<i64>,
+    /// Of one that may have much more processor time.
+    free: Option<i64>,
+}
+
+/// Whether each builder bounds memory: the classic one first.
+pub(super) async fn memory(engine: &EngineInner) -> [Result<Bounded, Error>; 2] {
     let (classic, buildkit) =
-        tokio::join!(measure(engine, Builder::Classic), measure(engine, Builder::BuildKit));
-    let bounded = matches!(buildkit.memory, Ok(Bounded::Yes));
-    let [uses_classic, uses_buildkit] = used(settings, bounded);
-    let mut points = judge(&CLASSIC, &classic, uses_classic);
-    points.extend(judge(&BUILDKIT, &buildkit, uses_buildkit));
+        tokio::join!(builder::measure(engine, Builder::Classic), builder::measure(engine, Builder::BuildKit));
+    [classic, buildkit]
+}
+
+/// What else each builder bounds, to be measured while nothing else burns, and the judgement of all.
+pub(super) async fn judged(
+    engine: &EngineInner,
+    settings: &SandboxSettings,
+    [classic, buildkit]: [Result<Bounded, Error>; 2],
+) -> Vec<Point> {
+    let (of_classic, of_buildkit) =
+        tokio::join!(steps(engine, Builder::Classic), steps(engine, Builder::BuildKit));
+    let [uses_classic, uses_buildkit] = used(settings, matches!(buildkit, Ok(Bounded::Yes)));
+    let mut points = judge(&CLASSIC, &Measured { memory: classic, step: of_classic }, uses_classic);
+    points.extend(judge(&BUILDKIT, &Measured { memory: buildkit, step: of_buildkit }, uses_buildkit));
     points
 }
 
-async fn measure(engine: &EngineInner, builder: Builder) -> Measured {
+async fn steps(engine: &EngineInner, builder: Builder) -> Result<Step, Error> {
     let (threads, permille) = (THREADS_TRIED.to_string(), CPU_MILLIS.to_string());
     let arguments = ["--step", &threads, &permille];
-    let (memory, step) = tokio::join!(
-        builder::measure(engine, builder),
+    let (bounded, free) = tokio::try_join!(
         builder::try_step(engine, builder, &arguments, CPU_MILLIS),
-    );
-    Measured { memory, step }
+        builder::try_step(engine, builder, &arguments, FREE_CPU_MILLIS),
+    )?;
+    Ok(Step { bounded, free })
 }
 
 /// Whether students' builds use the classic builder, and whether they use BuildKit.
@@ -98,9 +115,13 @@ fn judge(subjects: &Subjects, measured: &Measured, used: bool) -> Vec<Point> {
         Ok(Bounded::Unknown) => subjects.memory.not_measured("the build did not come so far"),
         Err(error) => subjects.memory.not_measured(error),
     };
-    let code = match &measured.step {
-        Ok(Some(code)) if (i64::from(STEP)..i64::from(STEP) + 8).contains(code) => *code,
-        Ok(_) => return vec![memory, subjects.network.not_measured("the build did not come so far")],
+    let came_so_far =
+        |code: &Option<i64>| code.filter(|code| (i64::from(STEP)..i64::from(STEP) + 8).contains(code));
+    let (code, free) = match &measured.step {
+        Ok(step) => match came_so_far(&step.bounded) {
+            Some(code) => (code, came_so_far(&step.free).unwrap_or_default()),
+            None => return vec![memory, subjects.network.not_measured("the build did not come so far")],
+        },
         Err(error) => return vec![memory, subjects.network.not_measured(error)],
     };
     let has = |bit: u8| code & i64::from(bit) != 0;
@@ -109,14 +130,13 @@ fn judge(subjects: &Subjects, measured: &Measured, used: bool) -> Vec<Point> {
     } else {
         subjects.pids.kept(format!("a step was refused {THREADS_TRIED} where {PIDS_LIMIT} were allowed"))
     };
+    let allowed = format!("the {CPU_MILLIS} ms of a second that it was allowed");
     let cpu = if has(STEP_GOT_CPU) {
-        subjects.cpu.weak(format!(
-            "a step got more than twice the {CPU_MILLIS} ms of a second that were allowed; {whose}"
-        ))
+        subjects.cpu.weak(format!("a step got more than twice {allowed}; {whose}"))
+    } else if free & i64::from(STEP_GOT_CPU) != 0 {
+        subjects.cpu.kept(format!("a step got about {allowed}, another one more meanwhile"))
     } else {
-        subjects.cpu.kept(format!(
-            "a step did not get much more than the {CPU_MILLIS} ms of a second that were allowed"
-        ))
+        subjects.cpu.not_measured(TOO_BUSY)
     };
     let network = if has(STEP_HAS_NETWORK) {
         broken(&subjects.network, "a step without `network: internet` has a network".into())
@@ -132,7 +152,8 @@ mod tests {
     use super::*;
 
     fn grades(memory: Bounded, bits: u8, used: bool) -> Vec<Grade> {
-        let measured = Measured { memory: Ok(memory), step: Ok(Some(i64::from(STEP | bits))) };
+        let step = Step { bounded: Some(i64::from(STEP | bits)), free: Some(i64::from(STEP | STEP_GOT_CPU)) };
+        let measured = Measured { memory: Ok(memory), step: Ok(step) };
         judge(&BUILDKIT, &measured, used).iter().map(|point| point.grade).collect()
     }
 
@@ -143,8 +164,17 @@ mod tests {
         assert_eq!(grades(Bounded::Yes, 0, true), [Kept; 4]);
         assert_eq!(grades(Bounded::No, all, true), [NotKept, Weak, Weak, NotKept]);
         assert_eq!(grades(Bounded::No, all, false), [Weak; 4]);
-        let missing = Measured { memory: Ok(Bounded::Unknown), step: Ok(Some(1)) };
+        let missing =
+            Measured { memory: Ok(Bounded::Unknown), step: Ok(Step { bounded: Some(1), free: None }) };
         assert!(judge(&CLASSIC, &missing, true).iter().all(|point| point.grade == Grade::NotMeasured));
+    }
+
+    #[test]
+    fn a_busy_machine_shows_nothing_of_processor_time() {
+        let step = Step { bounded: Some(i64::from(STEP)), free: Some(i64::from(STEP)) };
+        let points = judge(&CLASSIC, &Measured { memory: Ok(Bounded::Yes), step: Ok(step) }, true);
+        let grades: Vec<Grade> = points.iter().map(|point| point.grade).collect();
+        assert_eq!(grades, [Grade::Kept, Grade::Kept, Grade::NotMeasured, Grade::Kept]);
     }
 
     #[test]

@@ -69,9 +69,12 @@ const NAMESPACES: Subject = Subject::new(
     Rule::Containers,
     "namespaces",
     "Namespaces of the host",
-    "Set \"default-cgroupns-mode\": \"private\" in /etc/docker/daemon.json for the cgroup namespace. Any other that is \
-     shared means that the engine does not keep to what it is asked for: do not use it for strangers' code.",
+    "The engine does not keep to what it is asked for; do not use it for strangers' code.",
 );
+const CGROUP_NAMESPACE: Subject = Subject {
+    mend: "Set \"default-cgroupns-mode\": \"private\" in /etc/docker/daemon.json and restart the engine.",
+    ..NAMESPACES
+};
 const DEVICES_POINT: Subject = Subject::new(
     Rule::Containers,
     "devices",
@@ -222,7 +225,7 @@ fn seccomp(status: &str, own_kernel: Option<&str>) -> Point {
     }
 }
 
-/// The first line of a `uid_map` (user_namespaces(7)): the first user inside, the same one outside, how many.
+/// The first line of a `uid_map` (user namespaces, `man 7 user_namespaces`): the first user inside, the same one outside, how many.
 fn user_namespace(uid_map: &str, own_kernel: Option<&str>) -> Point {
     if let Some(own) = own_kernel {
         return USERNS.kept(format!("{own}: its root is not the host's"));
@@ -261,7 +264,9 @@ fn namespaces(
             "a container has its own for processes, network, mounts, IPC, host name and control groups",
         ),
         // It shows the names of the host's control groups and gives nothing else.
-        ["cgroup"] => NAMESPACES.weak("a container sees the host's control groups, all others are its own"),
+        ["cgroup"] => {
+            CGROUP_NAMESPACE.weak("a container sees the host's control groups, all others are its own")
+        }
         _ => NAMESPACES.not_kept(format!("a container has the host's: {}", shared.join(", "))),
     }
 }

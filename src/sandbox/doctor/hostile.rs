@@ -20,7 +20,9 @@ use crate::sandbox::refusal::StartError;
 use crate::sandbox::spec::{Ready, ServiceSpec, StackSpec};
 
 /// What each of them may have.
-pub(super) const CPU_MILLIS: u32 = 200;
+pub(super) const CPU_MILLIS: u32 = 50;
+/// What one may have beside it that shows how much there was to be had.
+pub(super) const FREE_CPU_MILLIS: u32 = 1000;
 /// What the one that looks around may have.
 pub(super) const LOOKS_CPU_MILLIS: u32 = 1000;
 pub(super) const DISK_BYTES: u64 = 16 << 20;

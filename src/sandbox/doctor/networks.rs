@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::confinement::Outside;
 use super::machine::{self, Door, addresses_v6, is_local};
 use super::{Point, Rule, Subject, hostile};
-use crate::sandbox::engine::{Engine, EngineInner};
+use crate::sandbox::engine::Engine;
 use crate::sandbox::error::Error;
 use crate::sandbox::ground::{self, Networks};
 use crate::sandbox::limits;
@@ -103,7 +103,7 @@ pub(super) struct Survey {
     tried: Tried,
     ours: Ours,
     /// What a container on the default bridge reached; `None` where no build may have the internet.
-    from_builds: Option<Vec<SocketAddr>>,
+    from_builds: Option<Result<Vec<SocketAddr>, Error>>,
 }
 
 /// Whom it tried to reach.
@@ -163,7 +163,7 @@ async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>) -> Result<Survey, St
     let (looked, ours, from_builds, info) = tokio::join!(
         hostile::look_around(engine, &attempts),
         ours(&tried, &name_servers, &name),
-        from_builds(inner, ledger, &tried),
+        async { if inner.settings.internet_builds { Some(from_builds(ledger, &tried).await) } else { None } },
         inner.call("describe itself", inner.docker.info()),
     );
     let (seen, made) = looked?;
@@ -172,7 +172,7 @@ async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>) -> Result<Survey, St
         kernel: info?.kernel_version.unwrap_or_default(),
         namespaces: here.then(intruder::namespaces),
     };
-    Ok(Survey { seen, made, outside, tried, ours, from_builds: from_builds? })
+    Ok(Survey { seen, made, outside, tried, ours, from_builds })
 }
 
 /// A pod on a network of its own.
@@ -203,28 +203,20 @@ async fn ours(tried: &Tried, name_servers: &[IpAddr], name: &str) -> Ours {
 }
 
 /// A build with the internet runs on the default bridge; a container of ours there sees what it sees.
-async fn from_builds(
-    engine: &EngineInner,
-    ledger: &Arc<Ledger>,
-    tried: &Tried,
-) -> Result<Option<Vec<SocketAddr>>, Error> {
-    if !engine.settings.internet_builds {
-        return Ok(None);
-    }
+async fn from_builds(ledger: &Arc<Ledger>, tried: &Tried) -> Result<Vec<SocketAddr>, Error> {
     let body = ContainerCreateBody {
         user: Some("65532:65532".into()),
         host_config: Some(HostConfig { network_mode: Some("bridge".into()), ..limits::ours() }),
         ..ContainerCreateBody::default()
     };
-    // An engine without a default bridge (`--bridge none`) has no such builds.
-    let Ok((_, probe)) = start_probe(ledger, "doctor", body).await else { return Ok(Some(Vec::new())) };
+    let (_, probe) = start_probe(ledger, "doctor", body).await?;
     let probe = &probe;
     let attempts = tried.host.union(&tried.metadata).map(|address| async move {
         let reply = probe.ask(Ask::Connect { address: *address }, ATTEMPT).await?;
         let through = matches!(reply, Reply::Connected { .. } | Reply::Silent(Silence::Refused));
         Ok::<_, Error>(through.then_some(*address))
     });
-    Ok(Some(futures::future::try_join_all(attempts).await?.into_iter().flatten().collect()))
+    Ok(futures::future::try_join_all(attempts).await?.into_iter().flatten().collect())
 }
 
 /// What the survey found of networks; or that there was none.
@@ -243,8 +235,10 @@ pub(super) fn judge(survey: &Survey) -> Vec<Point> {
         ipv6(seen, &reached, tried),
         names_asked(seen, ours),
     ];
-    if let Some(from_builds) = from_builds {
-        points.push(builds(from_builds, tried));
+    match from_builds {
+        None => {}
+        Some(Ok(reached)) => points.push(builds(reached, tried)),
+        Some(Err(error)) => points.push(BUILDS.not_measured(error)),
     }
     points
 }

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Write as _};
 use super::{Grade, Point, Rule};
 
 /// Width that text is broken at.
-const WIDTH: usize = 110;
-const INDENT: usize = 14;
+const WIDTH: usize = 112;
+const INDENT: usize = 16;
 
 /// What holds on any engine, and where to read how.
 const OTHER_RULES: &str = "Rules 8 to 11 (archives and addresses, what pages show, the grader's secrets, hidden expectations) \
@@ -131,7 +131,7 @@ mod tests {
     fn a_list_reads_well() {
         let text = render(&[SECOND.not_kept("broken"), FIRST.kept("fine")]);
         let expected = format!(
-            "The engine\n  kept        First: fine\n\nRule 5: The disk is bounded\n  NOT KEPT    Second: broken\n              \
+            "The engine\n  kept          First: fine\n\nRule 5: The disk is bounded\n  NOT KEPT      Second: broken\n                \
              -> Mend it: `mend --it`.\n\n{}\n1 kept, 0 weak, 0 not measured, 1 not kept.\nStrangers' code should not run here \
              before what is NOT KEPT is mended. deploy/README.md has a set-up that keeps it.\n",
             wrapped(OTHER_RULES, WIDTH).join("\n")
