@@ -190,9 +190,15 @@ pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<
     match Engine::connect(&own, context).await {
         Err(error) => points.push(ENGINE.not_kept(error.to_string())),
         Ok(engine) => {
+            let described = engine.inner.call("describe itself", engine.inner.docker.info()).await;
+            match &described {
+                Ok(info) => points.extend(installation::described(info, &engine.inner)),
+                Err(error) => points.push(ENGINE.not_measured(error)),
+            }
+            let kernel = described.ok().and_then(|info| info.kernel_version).unwrap_or_default();
             let (survey, bounds, memory_of_builds) = tokio::join!(
-                Box::pin(networks::survey(&engine)),
-                Box::pin(bounds::all(&engine)),
+                Box::pin(networks::survey(&engine, &kernel)),
+                Box::pin(bounds::all(&engine, &kernel)),
                 Box::pin(builds::memory(&engine.inner)),
             );
             // Shares of the processor show only while nothing else of ours takes any.
@@ -200,7 +206,6 @@ pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<
                 Box::pin(bounds::cpu(&engine)),
                 Box::pin(builds::judged(&engine.inner, settings, memory_of_builds)),
             );
-            points.extend(installation::described(&engine).await);
             match survey {
                 Ok(survey) => {
                     points.extend(confinement::judge(&survey.seen, &survey.made, &survey.outside));

@@ -47,7 +47,7 @@ pub struct Seen {
     pub mounts: String,
     /// `/proc/self/oom_score_adj`
     pub oom_score: String,
-    /// `/proc/sys/kernel/osrelease`
+    /// The release of the kernel that answers it, as uname(2) tells.
     pub kernel: String,
     /// `/proc/net/if_inet6`
     pub addresses_v6: String,

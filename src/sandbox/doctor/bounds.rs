@@ -37,6 +37,11 @@ const PIDS: Subject = Subject::new(
     "Give the kernel the pids control group; a rootless engine needs cgroup version 2 and Delegate=pids. Without it a \
      fork bomb takes the host.",
 );
+const PIDS_INSIDE: Subject = Subject {
+    mend: "They are processes of the container's own kernel (gVisor) and not the host's; the limit on memory ends a fork \
+           bomb there. Nothing has to be done.",
+    ..PIDS
+};
 const CPU: Subject = Subject::new(
     Rule::Containers,
     "cpu",
@@ -64,10 +69,10 @@ const DEADLINE_KEPT: Subject = Subject::new(
     "Look why the engine is slow to kill (`journalctl -u docker`); gradings would hang on it.",
 );
 
-/// All but [`cpu`], each in a container of its own, side by side.
-pub(super) async fn all(engine: &Engine) -> Vec<Point> {
+/// All but [`cpu`], each in a container of its own, side by side. `kernel` is the host's.
+pub(super) async fn all(engine: &Engine, kernel: &str) -> Vec<Point> {
     let (memory, pids, disk, endless) =
-        tokio::join!(memory(engine), pids(engine), disk(engine), endless(engine));
+        tokio::join!(memory(engine), pids(engine, kernel), disk(engine), endless(engine));
     [vec![memory, pids, disk], endless].concat()
 }
 
@@ -105,18 +110,24 @@ fn ended(code: Option<i64>) -> String {
     }
 }
 
-async fn pids(engine: &Engine) -> Point {
+async fn pids(engine: &Engine, kernel: &str) -> Point {
     let tried = THREADS_TRIED.to_string();
     match hostile::run(engine, &["--threads", &tried], 1000, Duration::from_secs(15)).await {
-        Ok(ran) => judge_pids(ran.exit_code),
+        Ok(ran) => judge_pids(&ran, kernel),
         Err(error) => PIDS.not_measured(&error),
     }
 }
 
-fn judge_pids(code: Option<i64>) -> Point {
-    match code {
+fn judge_pids(ran: &Ran, kernel: &str) -> Point {
+    match ran.exit_code {
         Some(code) if code == i64::from(allocate::GOT_IT) => {
-            PIDS.not_kept(format!("{THREADS_TRIED} were started where {PIDS_LIMIT} were allowed"))
+            let observed = format!("{THREADS_TRIED} were started where {PIDS_LIMIT} were allowed");
+            // The host has none of them; what they cost there is the container's memory.
+            if kernel.is_empty() || ran.stdout.trim() == kernel {
+                PIDS.not_kept(observed)
+            } else {
+                PIDS_INSIDE.weak(observed)
+            }
         }
         Some(code) if code == i64::from(allocate::REFUSED) => {
             PIDS.kept(format!("of {THREADS_TRIED} some were refused where {PIDS_LIMIT} were allowed"))
@@ -141,20 +152,20 @@ pub(super) async fn cpu(engine: &Engine) -> Point {
 }
 
 fn judge_cpu(bounded: &Ran, free: &Ran) -> Point {
-    let burnt = |ran: &Ran| ran.stdout.trim().parse::<u64>().map_err(|_| ended(ran.exit_code));
-    let (got, could) = match (burnt(bounded), burnt(free)) {
-        (Ok(got), Ok(could)) => (got, could),
+    let rounds = |ran: &Ran| ran.stdout.trim().parse::<u64>().map_err(|_| ended(ran.exit_code));
+    let (got, could) = match (rounds(bounded), rounds(free)) {
+        (Ok(got), Ok(could)) => (got, could.max(1)),
         (Err(why), _) | (_, Err(why)) => return CPU.not_measured(&why),
     };
-    let observed = format!("four threads got {got} ms of a second where {CPU_MILLIS} were allowed");
-    // Twice as much: the share is counted in periods, and the first and the last are not whole.
-    let most = u64::from(CPU_MILLIS) * 2;
-    if got > most {
-        CPU.not_kept(observed)
-    } else if could > most {
-        CPU.kept(format!("{observed}, others {could} meanwhile"))
-    } else {
-        CPU.not_measured(TOO_BUSY)
+    let percent = got * 100 / could;
+    let observed = format!(
+        "with {CPU_MILLIS} ms of a second a container did {percent} % of the work of one with {FREE_CPU_MILLIS}"
+    );
+    match percent {
+        0..=40 => CPU.kept(observed),
+        // On a busy machine who may have more does not get it.
+        41..60 => CPU.not_measured(TOO_BUSY),
+        _ => CPU.not_kept(observed),
     }
 }
 
@@ -246,19 +257,22 @@ mod tests {
         assert_eq!(judge_memory(&ran(got_it)).grade, Grade::NotKept);
         assert_eq!(judge_memory(&Ran { oom_killed: true, ..ran(Some(137)) }).grade, Grade::Kept);
         assert_eq!(judge_memory(&ran(Some(1))).grade, Grade::NotMeasured);
-        assert_eq!(judge_pids(got_it).grade, Grade::NotKept);
-        assert_eq!(judge_pids(Some(i64::from(allocate::REFUSED))).grade, Grade::Kept);
-        assert_eq!(judge_pids(None).grade, Grade::NotMeasured);
+        let pids =
+            |code, kernel: &str| judge_pids(&Ran { stdout: format!("{kernel}\n"), ..ran(code) }, "6.1").grade;
+        assert_eq!(pids(got_it, "6.1"), Grade::NotKept);
+        assert_eq!(pids(got_it, "4.4.0"), Grade::Weak);
+        assert_eq!(pids(Some(i64::from(allocate::REFUSED)), "6.1"), Grade::Kept);
+        assert_eq!(pids(None, ""), Grade::NotMeasured);
     }
 
     #[test]
     fn a_share_of_the_processor_is_judged_with_patience() {
-        let burnt = |millis: &str| Ran { stdout: format!("{millis}\n"), ..ran(Some(0)) };
-        let grade = |bounded, free| judge_cpu(&burnt(bounded), &burnt(free)).grade;
-        assert_eq!(grade("60", "950"), Grade::Kept);
-        assert_eq!(grade("900", "950"), Grade::NotKept);
-        assert_eq!(grade("60", "90"), Grade::NotMeasured);
-        assert_eq!(grade("", "950"), Grade::NotMeasured);
+        let did = |rounds: &str| Ran { stdout: format!("{rounds}\n"), ..ran(Some(0)) };
+        let grade = |bounded, free| judge_cpu(&did(bounded), &did(free)).grade;
+        assert_eq!(grade("500", "9500"), Grade::Kept);
+        assert_eq!(grade("9000", "9500"), Grade::NotKept);
+        assert_eq!(grade("500", "1000"), Grade::NotMeasured);
+        assert_eq!(grade("", "9500"), Grade::NotMeasured);
     }
 
     #[test]

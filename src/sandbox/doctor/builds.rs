@@ -20,8 +20,9 @@ struct Subjects {
 
 const NO_ENGINE: &str =
     "This engine does not keep to the limits of builds: use another one, in a virtual machine of its own.";
-const TOGETHER: &str = "BuildKit takes no limits for single builds. Bound all its steps together: put dockerd into a slice \
-                        with limits as deploy/ does, or start it with --cgroup-parent and give that group the limits.";
+const TOGETHER: &str = "BuildKit takes no limits for single builds; with sandbox.builder = \"auto\" it is only used where it is bounded, and \
+                        exercises with build.secrets cannot be graded elsewhere. A slice around the engine (deploy/) bounds all its steps \
+                        together; then set sandbox.unbounded_buildkit = true for those.";
 const SLICE: &str = "BuildKit's steps count to the engine's own group: put dockerd into a slice with TasksMax and CPUQuota as \
                      deploy/ does, or set sandbox.builder = \"classic\".";
 

@@ -29,6 +29,9 @@ const DEVICES: [&str; 16] = [
 /// Files that the engine mounts into every container, and its `init` where all containers get one.
 const MOUNTED_FILES: [&str; 5] =
     ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/sbin/docker-init", "/dev/init"];
+/// What gVisor adds of its own, in its own kernel: the device, and an empty folder in memory.
+const GVISOR_DEVICE: &str = "fuse";
+const GVISOR_MOUNT: &str = "/tmp";
 /// The score that `limits.rs` gives a student's container.
 const OOM_SCORE: i32 = 500;
 
@@ -111,24 +114,27 @@ const OOM: Subject = Subject::new(
 
 pub(super) fn judge(seen: &Seen, made: &ContainerInspectResponse, outside: &Outside) -> Vec<Point> {
     // gVisor, Kata: what the container's kernel tells of is that kernel's, and none of it is the host's.
-    let own_kernel = (seen.kernel.trim() != outside.kernel.trim()).then(|| {
-        let kernel = seen.kernel.trim();
-        format!("the container has a kernel of its own ({kernel}; the host's is {})", outside.kernel.trim())
-    });
+    let (inside, host) = (seen.kernel.trim(), outside.kernel.trim());
+    let own_kernel = (!host.is_empty() && inside != host)
+        .then(|| format!("the container has a kernel of its own ({inside}; the host's is {host})"));
     let own_kernel = own_kernel.as_deref();
-    vec![
+    let mut points = vec![
         as_asked(made, &outside.runtime),
         capabilities(&seen.status),
         new_privileges(&seen.status, own_kernel),
         seccomp(&seen.status, own_kernel),
         user_namespace(&seen.uid_map, own_kernel),
         namespaces(&seen.namespaces, outside.namespaces.as_ref(), own_kernel),
-        devices(&seen.devices),
-        mounts(&seen.mounts),
+        devices(&seen.devices, own_kernel),
+        mounts(&seen.mounts, own_kernel),
         kernel_files(&seen.writable, own_kernel),
         files(seen.open_files),
-        oom(&seen.oom_score),
-    ]
+    ];
+    if own_kernel.is_none() {
+        // Another kernel knows nothing of the score that the host's has.
+        points.push(oom(&seen.oom_score));
+    }
+    points
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -271,8 +277,9 @@ fn namespaces(
     }
 }
 
-fn devices(found: &[String]) -> Point {
-    let other: Vec<&str> = found.iter().map(String::as_str).filter(|name| !DEVICES.contains(name)).collect();
+fn devices(found: &[String], own_kernel: Option<&str>) -> Point {
+    let usual = |name: &str| DEVICES.contains(&name) || own_kernel.is_some() && name == GVISOR_DEVICE;
+    let other: Vec<&str> = found.iter().map(String::as_str).filter(|name| !usual(name)).collect();
     if found.is_empty() {
         DEVICES_POINT.not_measured("/dev cannot be read in the container")
     } else if other.is_empty() {
@@ -283,11 +290,12 @@ fn devices(found: &[String]) -> Point {
 }
 
 /// The fifth field of a line of `mountinfo` is where (proc(5)).
-fn mounts(mountinfo: &str) -> Point {
+fn mounts(mountinfo: &str, own_kernel: Option<&str>) -> Point {
     let places: Vec<&str> = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).collect();
     let usual = |place: &str| {
         place == "/"
             || MOUNTED_FILES.contains(&place)
+            || own_kernel.is_some() && place == GVISOR_MOUNT
             || ["/proc", "/sys", "/dev"].iter().any(|root| {
                 place.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             })
@@ -386,13 +394,16 @@ mod tests {
         assert_eq!(namespaces(&inside, None, None).grade, NotMeasured);
 
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(devices(&own(&["null", "zero", "tty"])).grade, Kept);
-        assert_eq!(devices(&own(&["null", "sda"])).grade, NotKept);
+        assert_eq!(devices(&own(&["null", "zero", "tty"]), None).grade, Kept);
+        assert_eq!(devices(&own(&["null", "sda"]), Some("x")).grade, NotKept);
+        assert_eq!(devices(&own(&["fuse"]), None).grade, NotKept);
+        assert_eq!(devices(&own(&["fuse"]), Some("x")).grade, Kept);
         let usual = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc/sys ro - proc proc rw\n3 1 0:3 /hosts /etc/hosts rw - ext4 x rw\n";
-        assert_eq!(mounts(usual).grade, Kept);
-        let point = mounts(&format!(
-            "{usual}4 1 0:4 / /run/secrets ro - ext4 x rw\n5 1 0:4 / /procession ro - ext4 x rw\n"
-        ));
+        assert_eq!(mounts(usual, None).grade, Kept);
+        let point = mounts(
+            &format!("{usual}4 1 0:4 / /run/secrets ro - ext4 x rw\n5 1 0:4 / /procession ro - ext4 x rw\n"),
+            None,
+        );
         assert_eq!(
             (point.grade, point.observed.as_str()),
             (NotKept, "a container has something mounted at /run/secrets, /procession")

@@ -50,15 +50,7 @@ const LEFTOVERS: Subject = Subject::new(
 );
 
 /// What the engine says of itself.
-pub(super) async fn described(engine: &Engine) -> Vec<Point> {
-    let inner = &engine.inner;
-    match inner.call("describe itself", inner.docker.info()).await {
-        Ok(info) => of_engine(&info, inner),
-        Err(error) => vec![ENGINE.not_measured(&error)],
-    }
-}
-
-fn of_engine(info: &SystemInfo, engine: &EngineInner) -> Vec<Point> {
+pub(super) fn described(info: &SystemInfo, engine: &EngineInner) -> Vec<Point> {
     let facts = &engine.facts;
     let mut points = vec![ENGINE.kept(format!("version {} at {}", facts.version, engine.endpoint))];
     let spoken = engine.docker.client_version();

@@ -83,7 +83,7 @@ const NAMES: Subject = Subject::new(
     "network-names",
     "Name servers",
     "Data can leave in the names that are asked for. Take an engine from 26.0 or 25.0.5 on, which keeps questions of \
-     internal networks to itself (CVE-2024-29018), and take \"dns\" out of /etc/docker/daemon.json.",
+     internal networks to itself (CVE-2024-29018).",
 );
 const BUILDS: Subject = Subject::new(
     Rule::Builds,
@@ -127,15 +127,15 @@ fn all_of(texts: &[&str]) -> BTreeSet<SocketAddr> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-/// Lets a hostile process look around in a stack beside another one.
-pub(super) async fn survey(engine: &Engine) -> Result<Survey, StartError> {
+/// Lets a hostile process look around in a stack beside another one. `kernel` is the host's.
+pub(super) async fn survey(engine: &Engine, kernel: &str) -> Result<Survey, StartError> {
     let ledger = Ledger::new(&engine.inner, Some("doctor"));
-    let surveyed = Box::pin(survey_with(engine, &ledger)).await;
+    let surveyed = Box::pin(survey_with(engine, &ledger, kernel)).await;
     ledger.clean().await;
     surveyed
 }
 
-async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>) -> Result<Survey, StartError> {
+async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>, kernel: &str) -> Result<Survey, StartError> {
     let inner = &engine.inner;
     let neighbour = alone(ledger, "second").await?;
     let here = is_local(&inner.endpoint);
@@ -160,16 +160,14 @@ async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>) -> Result<Survey, St
         name: name.clone(),
         files: u64::try_from(OPEN_FILES).unwrap_or_default() + 100,
     };
-    let (looked, ours, from_builds, info) = tokio::join!(
-        hostile::look_around(engine, &attempts),
-        ours(&tried, &name_servers, &name),
-        async { if inner.settings.internet_builds { Some(from_builds(ledger, &tried).await) } else { None } },
-        inner.call("describe itself", inner.docker.info()),
-    );
+    let (looked, ours, from_builds) =
+        tokio::join!(hostile::look_around(engine, &attempts), ours(&tried, &name_servers, &name), async {
+            if inner.settings.internet_builds { Some(from_builds(ledger, &tried).await) } else { None }
+        },);
     let (seen, made) = looked?;
     let outside = Outside {
         runtime: inner.settings.runtime.clone(),
-        kernel: info?.kernel_version.unwrap_or_default(),
+        kernel: kernel.to_owned(),
         namespaces: here.then(intruder::namespaces),
     };
     Ok(Survey { seen, made, outside, tried, ours, from_builds })

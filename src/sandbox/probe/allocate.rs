@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 
+use super::intruder::kernel;
+
 /// It got and used all the memory it asked for: nothing bounds it.
 pub(in crate::sandbox) const GOT_IT: u8 = 42;
 /// The system refused the allocation: a bound, if an unusual one.
@@ -26,9 +28,10 @@ pub(super) fn allocate(amount: &str) -> ExitCode {
 }
 
 /// `drydock probe --threads <number>`: starts that many threads that wait, for the limit on processes
-/// (to the kernel a thread is one).
+/// (to the kernel a thread is one). Prints whose processes they are: the release of the kernel.
 pub(super) fn threads(number: &str) -> ExitCode {
     let Ok(number) = number.parse::<usize>() else { return ExitCode::from(USAGE) };
+    println!("{}", kernel());
     ExitCode::from(if start_threads(number) { GOT_IT } else { REFUSED })
 }
 

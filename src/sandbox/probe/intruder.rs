@@ -54,7 +54,7 @@ async fn look(attempts: &Attempts) -> Seen {
         uid_map: read("/proc/self/uid_map"),
         mounts: read("/proc/self/mountinfo"),
         oom_score: read("/proc/self/oom_score_adj"),
-        kernel: read("/proc/sys/kernel/osrelease"),
+        kernel: kernel(),
         addresses_v6: read("/proc/net/if_inet6"),
         devices: names_in("/dev"),
         namespaces: namespaces(),
@@ -63,6 +63,11 @@ async fn look(attempts: &Attempts) -> Seen {
         reached,
         answered,
     }
+}
+
+/// The release of the kernel that answers system calls.
+pub(super) fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
 /// What is in a folder, sorted.
