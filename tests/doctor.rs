@@ -148,7 +148,7 @@ async fn the_doctor_measures_and_leaves_nothing() {
         "{images:?}"
     );
     // Some ten seconds on a machine of its own; this one may be busy.
-    assert!(watch.elapsed() < Duration::from_mins(2), "{} s", watch.seconds());
+    assert!(watch.elapsed() < Duration::from_mins(4), "{} s", watch.seconds());
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::allocate::{REFUSED, USAGE, start_threads};
@@ -35,27 +34,50 @@ fn burnt_millis(time: Duration) -> u64 {
     own_cpu_millis().saturating_sub(before)
 }
 
+/// How many of [`burn`]'s rounds a millisecond of a processor is worth on this machine, by trying for a fifth of a second.
+pub(in crate::sandbox) fn rounds_per_milli() -> u64 {
+    let time = Duration::from_millis(200);
+    let before = own_thread_nanos();
+    let rounds = rounds_of_one(time);
+    // Where the kernel does not count them, this thread had a processor for itself as far as we know.
+    let nanos = own_thread_nanos()
+        .zip(before)
+        .map_or(time.as_nanos(), |(after, before)| u128::from(after.saturating_sub(before)));
+    u64::try_from(u128::from(rounds) * 1_000_000 / nanos.max(1)).unwrap_or(u64::MAX).max(1)
+}
+
 fn rounds_in(time: Duration) -> u64 {
-    let rounds = AtomicU64::new(0);
-    let burn = || {
-        let watch = Clock::system().stopwatch();
-        let mut number = 0_u64;
-        while watch.elapsed() < time {
-            // Some microseconds: who has little time gets some rounds done all the same.
-            for _ in 0..1_000 {
-                number = std::hint::black_box(number.wrapping_mul(31).wrapping_add(7));
-            }
-            rounds.fetch_add(1, Ordering::Relaxed);
-        }
-    };
     std::thread::scope(|scope| {
-        for _ in 1..BURNERS {
-            // Fewer of them burn too.
-            let _ = std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, burn);
+        // Fewer of them burn too.
+        let others: Vec<_> = (1..BURNERS)
+            .filter_map(|_| {
+                let thread = std::thread::Builder::new().stack_size(64 << 10);
+                thread.spawn_scoped(scope, || rounds_of_one(time)).ok()
+            })
+            .collect();
+        let own = rounds_of_one(time);
+        own + others.into_iter().filter_map(|other| other.join().ok()).sum::<u64>()
+    })
+}
+
+fn rounds_of_one(time: Duration) -> u64 {
+    let watch = Clock::system().stopwatch();
+    let (mut number, mut rounds) = (0_u64, 0);
+    while watch.elapsed() < time {
+        // Some microseconds: who has little time gets some rounds done all the same.
+        for _ in 0..1_000 {
+            number = std::hint::black_box(number.wrapping_mul(31).wrapping_add(7));
         }
-        burn();
-    });
-    rounds.into_inner()
+        rounds += 1;
+    }
+    rounds
+}
+
+/// How long this thread has been on a processor: the first field of its `schedstat` (the kernel's
+/// `Documentation/scheduler/sched-stats.rst`).
+fn own_thread_nanos() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The processor time of this process: fields 14 and 15 of `/proc/self/stat` (proc(5)).
@@ -131,6 +153,9 @@ mod tests {
     fn what_is_burnt_is_counted() {
         let burnt = burnt_millis(Duration::from_millis(100));
         assert!((10..=1000).contains(&burnt), "{burnt} ms");
+        // The same work is worth about the same time, however busy the machine is.
+        let (one, another) = (rounds_per_milli(), rounds_per_milli());
+        assert!(one < another * 10 && another < one * 10, "{one} and {another} rounds");
         assert!(rounds_in(Duration::from_millis(20)) > 0);
     }
 }
