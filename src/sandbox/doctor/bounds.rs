@@ -165,8 +165,7 @@ fn judge_cpu(bounded: &Ran, free: &Ran, rounds_per_milli: u64) -> Point {
         (Err(why), _) | (_, Err(why)) => return CPU.not_measured(&why),
     };
     let observed = format!("four threads got about {got} ms of a second where {CPU_MILLIS} were allowed");
-    // Twice as much: the share is counted in periods, and the first and the last are not whole.
-    let most = u64::from(CPU_MILLIS) * 2;
+    let most = u64::from(CPU_MILLIS) * greed::TOLERANCE;
     if got > most {
         CPU.not_kept(observed)
     } else if could > most {
@@ -278,7 +277,7 @@ mod tests {
         let grade = |bounded, free| judge_cpu(&did(bounded), &did(free), 10).grade;
         assert_eq!(grade("500", "9500"), Grade::Kept);
         assert_eq!(grade("9000", "9500"), Grade::NotKept);
-        assert_eq!(grade("500", "900"), Grade::NotMeasured);
+        assert_eq!(grade("500", "1400"), Grade::NotMeasured);
         assert_eq!(grade("", "9500"), Grade::NotMeasured);
     }
 

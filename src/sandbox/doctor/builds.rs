@@ -23,7 +23,7 @@ const NO_ENGINE: &str =
 const TOGETHER: &str = "BuildKit takes no limits for single builds; with sandbox.builder = \"auto\" it is only used where it is bounded, and \
                         exercises with build.secrets cannot be graded elsewhere. A slice around the engine (deploy/) bounds all its steps \
                         together; then set sandbox.unbounded_buildkit = true for those.";
-const SLICE: &str = "BuildKit's steps count to the engine's own group: put dockerd into a slice with TasksMax and CPUQuota as \
+const SLICE: &str = "BuildKit's steps count to the engine's own group: put dockerd into a slice with TasksMax and CPUWeight as \
                      deploy/ does, or set sandbox.builder = \"classic\".";
 
 const CLASSIC: Subjects = Subjects {
@@ -133,7 +133,7 @@ fn judge(subjects: &Subjects, measured: &Measured, used: bool) -> Vec<Point> {
     };
     let allowed = format!("the {CPU_MILLIS} ms of a second that it was allowed");
     let cpu = if has(STEP_GOT_CPU) {
-        subjects.cpu.weak(format!("a step got more than twice {allowed}; {whose}"))
+        subjects.cpu.weak(format!("a step got more than three times {allowed}; {whose}"))
     } else if free & i64::from(STEP_GOT_CPU) != 0 {
         subjects.cpu.kept(format!("a step got about {allowed}, another one more meanwhile"))
     } else {

@@ -7,6 +7,7 @@ use super::{Grade, Point, Rule};
 /// Width that text is broken at.
 const WIDTH: usize = 112;
 const INDENT: usize = 16;
+const ARROW: &str = "-> ";
 
 /// What holds on any engine, and where to read how.
 const OTHER_RULES: &str = "Rules 8 to 11 (archives and addresses, what pages show, the grader's secrets, hidden expectations) \
@@ -68,16 +69,15 @@ impl Display for Grade {
 impl Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said = format!("{}: {}", self.title, self.observed);
-        let advice = (!self.advice.is_empty()).then(|| format!("-> {}", self.advice));
+        let advice = (!self.advice.is_empty()).then_some(&self.advice);
         write!(f, "  {:<width$}", self.grade.to_string(), width = INDENT - 2)?;
-        let lines = wrapped(&said, WIDTH - INDENT).into_iter().chain(
-            // What to do stands a little further in than what was seen.
-            advice
-                .into_iter()
-                .flat_map(|advice| wrapped(&advice, WIDTH - INDENT))
-                .enumerate()
-                .map(|(number, line)| if number == 0 { line } else { format!("   {line}") }),
-        );
+        // What to do stands a little further in than what was seen.
+        let advice = advice.into_iter().flat_map(|advice| wrapped(advice, WIDTH - INDENT - ARROW.len()));
+        let advice = advice.enumerate().map(|(number, line)| {
+            let mark = if number == 0 { ARROW } else { "" };
+            format!("{mark:width$}{line}", width = ARROW.len())
+        });
+        let lines = wrapped(&said, WIDTH - INDENT).into_iter().chain(advice);
         for (number, line) in lines.enumerate() {
             if number > 0 {
                 write!(f, "\n{:INDENT$}", "")?;
