@@ -1,7 +1,7 @@
 //! The command line: one subcommand, one function.
 //!
 //! Exit codes are a contract with scripts: 0 all well, 1 not (a submission that does not pass, a
-//! doctor's FAIL, a server that cannot start), 2 usage or a wrong exercise, 3 a fault of the platform.
+//! rule that a doctor finds not kept, a server that cannot start), 2 usage or a wrong exercise, 3 a fault of the platform.
 
 #![forbid(unsafe_code)]
 

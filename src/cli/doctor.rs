@@ -1,4 +1,5 @@
-//! `drydock doctor`: is this engine and host fit to run strangers' code?
+//! `drydock doctor`: is this engine and host fit to run strangers' code? Exit code 1 where something required is not
+//! kept.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use drydock::sandbox::{Grade, examine, render};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Print the points as JSON
+    /// Print the findings as JSON, each with its rule, grade, what was seen and what to do
     #[arg(long)]
     json: bool,
 }
@@ -24,6 +25,6 @@ pub async fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<Exi
     } else {
         print!("{}", render(&points));
     }
-    let fit = points.iter().all(|point| point.grade != Grade::Fail);
+    let fit = points.iter().all(|point| point.grade != Grade::NotKept);
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -149,16 +149,33 @@ async fn identity(engine: &EngineInner) -> Result<String, Error> {
     ))
 }
 
-/// Runs a step that takes more memory than it may, and looks how it ends. The build fails in either
-/// case, so that no image is made.
+/// Runs a step that takes more memory than it may, and looks how it ends.
 ///
 /// # Errors
 /// When the engine fails us; that the step could not be run is [`Bounded::Unknown`].
 pub(super) async fn measure(engine: &EngineInner, builder: Builder) -> Result<Bounded, Error> {
-    let dockerfile = format!(
-        "FROM {}\nUSER 0:0\nRUN [\"{EXECUTABLE}\", \"probe\", \"--allocate\", \"{MEASURE_TAKES_BYTES}\"]\n",
-        engine.probe_image
-    );
+    let takes = MEASURE_TAKES_BYTES.to_string();
+    Ok(match try_step(engine, builder, &["--allocate", &takes], 1000).await? {
+        Some(code) if code == i64::from(allocate::GOT_IT) => Bounded::No,
+        Some(code) if code == i64::from(allocate::REFUSED) || code == 137 => Bounded::Yes,
+        _ => Bounded::Unknown,
+    })
+}
+
+/// Runs the probe in a step with bounds, without a network, and says with which code it failed. It always has to
+/// fail, so that no image is made.
+///
+/// # Errors
+/// When the engine fails us; that the step could not be run is `None`.
+pub(super) async fn try_step(
+    engine: &EngineInner,
+    builder: Builder,
+    arguments: &[&str],
+    cpu_millis: u32,
+) -> Result<Option<i64>, Error> {
+    let words: Vec<String> =
+        [EXECUTABLE, "probe"].iter().chain(arguments).map(|word| format!("\"{word}\"")).collect();
+    let dockerfile = format!("FROM {}\nUSER 0:0\nRUN [{}]\n", engine.probe_image, words.join(", "));
     let job = Job {
         version: match builder {
             Builder::Classic => BuilderVersion::BuilderV1,
@@ -167,7 +184,7 @@ pub(super) async fn measure(engine: &EngineInner, builder: Builder) -> Result<Bo
         context: context_of(&dockerfile),
         dockerfile: "Dockerfile".into(),
         memory_bytes: MEASURE_LIMIT_BYTES,
-        cpu_millis: 1000,
+        cpu_millis,
         disk_bytes: u64::MAX,
         within: MEASURE_TIME,
         no_cache: true,
@@ -176,18 +193,17 @@ pub(super) async fn measure(engine: &EngineInner, builder: Builder) -> Result<Bo
     let sink: super::LogSink = Arc::new(|_| {});
     let mut log = super::build_log::BuildLog::new(sink, 1 << 20);
     let mut making = super::build_cache::Making::new(engine);
-    let ended = run(engine, job, &mut log, &mut making).await?;
-    Ok(match ended {
-        Ended::Refused(said) => match exit_code(&said.message) {
-            Some(code) if code == i64::from(allocate::GOT_IT) => Bounded::No,
-            Some(code) if code == i64::from(allocate::REFUSED) || code == 137 => Bounded::Yes,
-            _ => {
+    let code = match run(engine, job, &mut log, &mut making).await? {
+        Ended::Refused(said) => {
+            let code = exit_code(&said.message);
+            if code.is_none() {
                 tracing::warn!(message = said.message, ?builder, "builder.measurement_failed");
-                Bounded::Unknown
             }
-        },
-        _ => Bounded::Unknown,
-    })
+            code
+        }
+        _ => None,
+    };
+    Ok(code)
 }
 
 /// The exit code in a builder's message about a failed step.

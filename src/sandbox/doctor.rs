@@ -1,34 +1,114 @@
-//! What this engine can do, found out by trying: `drydock doctor` and the admin's page show it.
+//! What this engine keeps of the sandbox's rules, found out by trying: `drydock doctor`.
 //!
 //! A limit that is configured may not be kept, and a network that is called internal may not be one.
-//! So each point that matters is measured with the very containers, networks and builds that gradings
-//! use, and says what was seen and what to do. Nothing is left behind.
+//! So each rule is measured with the very containers, networks and builds that gradings use, by a
+//! process that behaves as a hostile student's would ([`super::probe`]), and every finding says what
+//! was seen and what to do. Nothing is left behind.
 
 mod bounds;
+mod builds;
+mod confinement;
+mod hostile;
+mod installation;
+mod machine;
 mod networks;
 mod terminal;
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
 
-use bollard::models::SystemInfo;
+use serde::ser::SerializeStruct as _;
 
-use super::Builder;
-use super::engine::{Engine, EngineContext, EngineInner};
-use crate::config::SandboxSettings;
+use super::engine::{Engine, EngineContext};
+use crate::config::{BuilderChoice, SandboxSettings};
 
 pub use terminal::render;
 
-/// How good something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+/// How well something is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// As it should be.
-    Pass,
-    /// Works, but weaker or slower than it could; or it could not be told.
-    Caution,
+    Kept,
+    /// Works, but weaker or slower than it could.
+    Weak,
+    /// It could not be told.
+    NotMeasured,
     /// Strangers' code should not run here before this is mended.
-    Fail,
+    NotKept,
+}
+
+/// The rules of the sandbox that depend on the engine, by their numbers, and what stands before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// None of them: what the engine is.
+    Engine,
+    /// The engine makes what it is asked for.
+    AsAsked,
+    /// Containers are confined and bounded.
+    Containers,
+    /// A stack reaches nothing but itself.
+    Networks,
+    /// Builds are bounded.
+    Builds,
+    /// The disk is bounded.
+    Disk,
+    /// Time is bounded.
+    Time,
+    /// Nothing is left.
+    Leftovers,
+}
+
+impl Rule {
+    /// In the order in which they are told.
+    const ALL: [Self; 8] = [
+        Self::Engine,
+        Self::AsAsked,
+        Self::Containers,
+        Self::Networks,
+        Self::Builds,
+        Self::Disk,
+        Self::Time,
+        Self::Leftovers,
+    ];
+
+    /// Its number among the sandbox's rules.
+    #[must_use]
+    pub fn number(self) -> Option<u8> {
+        match self {
+            Self::Engine => None,
+            Self::AsAsked => Some(1),
+            Self::Containers => Some(2),
+            Self::Networks => Some(3),
+            Self::Builds => Some(4),
+            Self::Disk => Some(5),
+            Self::Time => Some(6),
+            Self::Leftovers => Some(7),
+        }
+    }
+
+    /// What it says, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "The engine",
+            Self::AsAsked => "The engine makes what Drydock asks for, and nothing else",
+            Self::Containers => "Every container is confined and bounded",
+            Self::Networks => "A stack reaches nothing but itself",
+            Self::Builds => "Builds are bounded",
+            Self::Disk => "The disk is bounded",
+            Self::Time => "Time is bounded",
+            Self::Leftovers => "Nothing is left behind",
+        }
+    }
+}
+
+impl serde::Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rule = serializer.serialize_struct("Rule", 2)?;
+        rule.serialize_field("number", &self.number())?;
+        rule.serialize_field("name", self.name())?;
+        rule.end()
+    }
 }
 
 /// One thing that was looked at.
@@ -36,6 +116,8 @@ pub enum Grade {
 pub struct Point {
     /// Short and stable, for scripts.
     pub id: &'static str,
+    /// What it belongs to.
+    pub rule: Rule,
     /// What it is, for people.
     pub title: &'static str,
     /// The judgement.
@@ -46,181 +128,99 @@ pub struct Point {
     pub advice: String,
 }
 
-impl Point {
-    fn new(
-        id: &'static str,
-        title: &'static str,
-        grade: Grade,
-        observed: impl Into<String>,
-        advice: &str,
-    ) -> Self {
-        let advice = if grade == Grade::Pass { String::new() } else { advice.to_owned() };
-        Self { id, title, grade, observed: observed.into(), advice }
+/// Something that is looked at, and what to do where it is not as it should be.
+struct Subject {
+    rule: Rule,
+    id: &'static str,
+    title: &'static str,
+    mend: &'static str,
+}
+
+impl Subject {
+    const fn new(rule: Rule, id: &'static str, title: &'static str, mend: &'static str) -> Self {
+        Self { rule, id, title, mend }
     }
 
-    /// Something that could not be found out.
-    fn unknown(id: &'static str, title: &'static str, why: &dyn Display) -> Self {
-        Self::new(id, title, Grade::Caution, format!("could not be told: {why}"), "Mend that and ask again.")
+    fn point(&self, grade: Grade, observed: impl Into<String>) -> Point {
+        let advice = if grade == Grade::Kept { String::new() } else { self.mend.to_owned() };
+        Point { id: self.id, rule: self.rule, title: self.title, grade, observed: observed.into(), advice }
+    }
+
+    fn kept(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::Kept, observed)
+    }
+
+    fn weak(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::Weak, observed)
+    }
+
+    fn not_kept(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::NotKept, observed)
+    }
+
+    /// Something that could not be found out, and why.
+    fn not_measured(&self, why: &(impl Display + ?Sized)) -> Point {
+        Point { advice: "Mend that and ask again.".into(), ..self.point(Grade::NotMeasured, why.to_string()) }
     }
 }
 
-/// Free disk below which gradings start to fail, and below which one should look after it.
-const DISK_FAIL_BYTES: u64 = 5 << 30;
-const DISK_CAUTION_BYTES: u64 = 20 << 30;
+const ENGINE: Subject = Subject::new(
+    Rule::Engine,
+    "engine",
+    "Docker engine",
+    "Start the engine (`systemctl start docker`), set DOCKER_HOST, or let this user open its socket; then ask again.",
+);
+
+/// The most processes that the doctor's own containers and build steps may have.
+const PIDS_LIMIT: u32 = 64;
 
 /// Looks at everything. Takes some ten seconds; an engine that does not answer gives one point that
 /// says so.
 pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<Point> {
     let state_dir = context.state_dir.clone();
-    // Nothing that a doctor does should wait for a pool or be measured twice.
-    let settings = SandboxSettings { warm_pods: 0, ..settings.clone() };
+    // Nothing that a doctor does should wait for a pool or be measured twice; and where few processes are
+    // allowed, few have to be started to see whether that is kept.
+    let own = SandboxSettings {
+        warm_pods: 0,
+        builder: BuilderChoice::Classic,
+        max_pids: settings.max_pids.min(PIDS_LIMIT),
+        ..settings.clone()
+    };
     let mut points = Vec::new();
-    match Engine::connect(&settings, context).await {
-        Err(error) => {
-            points.push(Point::new(
-                "engine",
-                "Docker engine",
-                Grade::Fail,
-                error.to_string(),
-                "Start the engine, set DOCKER_HOST, or let this user open its socket; then ask again.",
-            ));
-        }
+    match Engine::connect(&own, context).await {
+        Err(error) => points.push(ENGINE.not_kept(error.to_string())),
         Ok(engine) => {
-            points.extend(of_engine(&engine).await);
+            let described = engine.inner.call("describe itself", engine.inner.docker.info()).await;
+            match &described {
+                Ok(info) => points.extend(installation::described(info, &engine.inner)),
+                Err(error) => points.push(ENGINE.not_measured(error)),
+            }
+            let kernel = described.ok().and_then(|info| info.kernel_version).unwrap_or_default();
+            let (survey, bounds, memory_of_builds) = tokio::join!(
+                Box::pin(networks::survey(&engine, &kernel)),
+                Box::pin(bounds::all(&engine, &kernel)),
+                Box::pin(builds::memory(&engine.inner)),
+            );
+            // Shares of the processor show only while nothing else of ours takes any.
+            let (cpu, builds) = tokio::join!(
+                Box::pin(bounds::cpu(&engine)),
+                Box::pin(builds::judged(&engine.inner, settings, memory_of_builds)),
+            );
+            match survey {
+                Ok(survey) => {
+                    points.extend(confinement::judge(&survey.seen, &survey.made, &survey.outside));
+                    points.extend(networks::judge(&survey));
+                }
+                Err(error) => points.extend(networks::no_survey(&error)),
+            }
+            points.extend(bounds);
+            points.push(cpu);
+            points.extend(builds);
             engine.shutdown().await;
+            points.push(installation::leftovers(&engine).await);
         }
     }
-    points.push(disk("disk-data", "Free disk for Drydock's data", &state_dir));
+    points.push(installation::disk_of_data(&state_dir));
+    points.sort_by_key(|point| Rule::ALL.iter().position(|rule| *rule == point.rule));
     points
-}
-
-async fn of_engine(engine: &Engine) -> Vec<Point> {
-    let inner = &engine.inner;
-    let mut points = Vec::new();
-    match inner.call("describe itself", inner.docker.info()).await {
-        Ok(info) => points.extend(described(&info, inner)),
-        Err(error) => points.push(Point::unknown("engine", "Docker engine", &error)),
-    }
-    points.push(bounds::memory_of_builder(inner, Builder::Classic).await);
-    points.push(bounds::memory_of_builder(inner, Builder::BuildKit).await);
-    points.push(bounds::memory_limit(engine).await);
-    points.push(bounds::pids_limit(engine).await);
-    points.extend(networks::all(inner).await);
-    points
-}
-
-/// What the engine says of itself.
-fn described(info: &SystemInfo, engine: &EngineInner) -> Vec<Point> {
-    let facts = &engine.facts;
-    let mut points = vec![Point::new(
-        "engine",
-        "Docker engine",
-        Grade::Pass,
-        format!("version {} at {}", facts.version, engine.endpoint),
-        "",
-    )];
-    let spoken = engine.docker.client_version();
-    let current = (spoken.major_version, spoken.minor_version) >= (1, 44);
-    points.push(Point::new(
-        "api",
-        "API version",
-        if current { Grade::Pass } else { Grade::Caution },
-        facts.api_version.clone(),
-        "Works, but this engine is no longer maintained; version 25 or later (API 1.44) is better.",
-    ));
-    let driver = info.driver.clone().unwrap_or_default();
-    let grade = match driver.as_str() {
-        "overlay2" | "overlayfs" | "btrfs" | "zfs" => Grade::Pass,
-        _ => Grade::Caution,
-    };
-    points.push(Point::new(
-        "storage",
-        "Storage driver",
-        grade,
-        driver,
-        "Builds and starts are slower than with overlay2.",
-    ));
-    let cgroup = info.cgroup_version.map(|version| version.to_string()).unwrap_or_default();
-    points.push(Point::new(
-        "cgroup",
-        "Control groups",
-        if cgroup == "2" { Grade::Pass } else { Grade::Caution },
-        format!("version {cgroup}"),
-        "Limits are kept (see below), but version 2 bounds kernel memory better and is what newer systems have.",
-    ));
-    points.extend(security(info));
-    let runtime = &engine.settings.runtime;
-    let mut known: Vec<&str> =
-        info.runtimes.iter().flat_map(|runtimes| runtimes.keys()).map(String::as_str).collect();
-    known.sort_unstable();
-    let sandboxed = runtime != "runc" && runtime != "crun";
-    points.push(Point::new(
-        "runtime",
-        "Runtime of students' containers",
-        if sandboxed { Grade::Pass } else { Grade::Caution },
-        format!("{runtime} (the engine has {})", known.join(", ")),
-        "Containers share the host's kernel. For strangers' code install gVisor (`runsc`) as a runtime of the engine and \
-         set sandbox.runtime = \"runsc\", or give Drydock a virtual machine of its own.",
-    ));
-    if let Some(root) = info.docker_root_dir.as_deref().filter(|_| is_local(&engine.endpoint)) {
-        points.push(disk("disk-engine", "Free disk for images", Path::new(root)));
-    }
-    points
-}
-
-fn security(info: &SystemInfo) -> Vec<Point> {
-    let options = info.security_options.clone().unwrap_or_default();
-    let option = |name: &str| options.iter().find(|option| option.starts_with(&format!("name={name}")));
-    let seccomp = match option("seccomp") {
-        Some(option) if option.contains("unconfined") => {
-            (Grade::Fail, "switched off for all containers".to_owned())
-        }
-        Some(option) => (Grade::Pass, option.clone()),
-        None => (Grade::Caution, "the engine does not filter system calls".to_owned()),
-    };
-    let mapped = option("userns").or_else(|| option("rootless"));
-    vec![
-        Point::new(
-            "seccomp",
-            "System call filter",
-            seccomp.0,
-            seccomp.1,
-            "Use a kernel and an engine with seccomp and its default profile, or a runtime that does not need it (gVisor).",
-        ),
-        Point::new(
-            "userns",
-            "User namespaces",
-            if mapped.is_some() { Grade::Pass } else { Grade::Caution },
-            mapped
-                .map_or_else(|| "root in a container is root to the host's kernel".to_owned(), Clone::clone),
-            "Start the engine with userns-remap, or rootless.",
-        ),
-    ]
-}
-
-/// Whether the engine runs on this machine, as far as its address tells.
-fn is_local(endpoint: &str) -> bool {
-    endpoint.starts_with("unix://") || endpoint.starts_with('/')
-}
-
-fn disk(id: &'static str, title: &'static str, path: &Path) -> Point {
-    let there: PathBuf =
-        path.ancestors().find(|folder| folder.exists()).map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-    let free = match rustix::fs::statvfs(&there) {
-        Ok(found) => found.f_bavail.saturating_mul(found.f_frsize),
-        Err(error) => return Point::unknown(id, title, &format!("{}: {error}", path.display())),
-    };
-    let grade = match free {
-        ..DISK_FAIL_BYTES => Grade::Fail,
-        DISK_FAIL_BYTES..DISK_CAUTION_BYTES => Grade::Caution,
-        _ => Grade::Pass,
-    };
-    let observed = format!("{} GiB free at {}", free >> 30, path.display());
-    Point::new(
-        id,
-        title,
-        grade,
-        observed,
-        "Images and submissions need room; make some or move the folder to a larger disk.",
-    )
 }

@@ -50,6 +50,8 @@ pub struct Ran {
     pub truncated: bool,
     /// A process was killed because the memory limit was reached.
     pub oom_killed: bool,
+    /// What it wrote passed the disk limit, and the sandbox killed it.
+    pub over_disk: bool,
     /// From the start to the end.
     pub took: Duration,
 }
@@ -104,6 +106,7 @@ impl Sandbox {
             stderr: output.stderr,
             truncated: output.truncated,
             oom_killed: state.oom_killed,
+            over_disk: state.over_disk,
             took: if in_time { state.ran_for } else { watch.elapsed() },
         })
     }
@@ -201,6 +204,7 @@ impl Service {
             stderr: output.stderr,
             truncated: output.truncated,
             oom_killed: false,
+            over_disk: false,
             took,
         })
     }

@@ -65,7 +65,7 @@ pub use bases::{BaseOrigin, ensure_base};
 pub use build::{BuildError, BuildFailure, BuildFailureReason, BuildRequest, BuildStep, Builder, Built};
 pub use builder::Bounded;
 pub use container::State;
-pub use doctor::{Grade, Point, examine, render};
+pub use doctor::{Grade, Point, Rule, examine, render};
 pub use engine::{Engine, EngineContext, EngineFacts};
 pub use error::Error;
 pub use exec::{Ran, RunSpec};

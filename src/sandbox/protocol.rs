@@ -4,6 +4,7 @@
 //! Both ends are always the same build (the image is made from the very executable that talks to
 //! it), so there is no version.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,50 @@ pub struct Objects {
     pub interpreter: Option<String>,
     /// Shared objects mapped while it runs, by absolute path.
     pub objects: Vec<String>,
+}
+
+/// What `drydock probe --look-around` is to try.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Addresses that must not be reached.
+    pub reach: Vec<SocketAddr>,
+    /// Ports on which the first address of each of its own networks is tried: where the bridge has its.
+    pub gateway_ports: Vec<u16>,
+    /// Name servers that are asked beside its own.
+    pub name_servers: Vec<IpAddr>,
+    /// The name they are asked.
+    pub name: String,
+    /// How many files it tries to have open.
+    pub files: u64,
+}
+
+/// What it found, mostly as the kernel tells it; it is for the doctor to judge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// `/proc/self/status`
+    pub status: String,
+    /// `/proc/self/uid_map`
+    pub uid_map: String,
+    /// `/proc/self/mountinfo`
+    pub mounts: String,
+    /// `/proc/self/oom_score_adj`
+    pub oom_score: String,
+    /// The release of the kernel that answers it, as uname(2) tells.
+    pub kernel: String,
+    /// `/proc/net/if_inet6`
+    pub addresses_v6: String,
+    /// What is in `/dev`.
+    pub devices: Vec<String>,
+    /// `/proc/self/ns`, and where its links lead.
+    pub namespaces: BTreeMap<String, String>,
+    /// Files of the kernel that it could open for writing.
+    pub writable: Vec<String>,
+    /// How many files it had open at last.
+    pub open_files: u64,
+    /// Addresses that it got through to: by a connection or by a refusal.
+    pub reached: Vec<SocketAddr>,
+    /// Name servers that answered, and their response codes.
+    pub answered: Vec<(IpAddr, u8)>,
 }
 
 /// One line to the probe.

@@ -121,6 +121,13 @@ impl EngineInner {
         self.remove_belongings(&self.owner.id, &own, &mut Swept::default()).await
     }
 
+    /// How many things in the engine carry this owner's label.
+    pub(super) async fn count_own(&self) -> Result<usize, Error> {
+        let own = Box::pin(self.list_all()).await?.remove(&self.owner.id).unwrap_or_default();
+        let Belongings { surveyors, containers, networks, volumes, images } = own;
+        Ok([surveyors, containers, networks, volumes, images].iter().map(Vec::len).sum())
+    }
+
     /// Removes all that an owner has. Says whether nothing is left.
     async fn remove_belongings(
         &self,

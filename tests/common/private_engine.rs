@@ -23,16 +23,19 @@ const KEEPER: &str = "ip link set lo up; exec 3<&0; echo ready
 impl PrivateEngine {
     /// A started engine with these images of the machine's engine on it.
     pub fn start(images: &[&str]) -> Self {
+        // gVisor's own network stack takes the namespaces here for the machine's, so it gets that of the kernel.
+        let runtimes = r#""runsc": {"path": "runsc", "runtimeArgs": ["--network=host"]}"#;
+        Self::with_runtimes(images, runtimes)
+    }
+
+    /// As [`Self::start`], with these runtimes in its settings, beside runc.
+    pub fn with_runtimes(images: &[&str], runtimes: &str) -> Self {
         // Short, because a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("drydock-e-").tempdir_in("/tmp").unwrap();
-        // Address pools that the machine's engine does not use, and nothing of the machine's settings. gVisor's own
-        // network stack takes the namespaces here for the machine's, so it gets that of the kernel.
-        std::fs::write(
-            folder.path().join("daemon.json"),
-            r#"{"default-address-pools": [{"base": "10.213.0.0/16", "size": 26}],
-                "runtimes": {"runsc": {"path": "runsc", "runtimeArgs": ["--network=host"]}}}"#,
-        )
-        .unwrap();
+        // Address pools that the machine's engine does not use, and nothing of the machine's settings.
+        let pools = r#""default-address-pools": [{"base": "10.213.0.0/16", "size": 26}]"#;
+        let settings = format!("{{{pools}, \"runtimes\": {{{runtimes}}}}}");
+        std::fs::write(folder.path().join("daemon.json"), settings).unwrap();
         let keeper = as_root("unshare")
             .args([
                 "--mount",

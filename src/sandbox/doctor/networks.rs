@@ -1,81 +1,176 @@
 //! What is reached from a stack's network and from a build with the internet.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, HostConfig};
-use tokio::net::{TcpListener, TcpStream};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use futures::future::join_all;
+use tokio::net::TcpStream;
+use uuid::Uuid;
 
-use super::{Grade, Point, is_local};
-use crate::sandbox::engine::EngineInner;
+use super::confinement::Outside;
+use super::machine::{self, Door, addresses_v6, is_local};
+use super::{Point, Rule, Subject, hostile};
+use crate::sandbox::engine::Engine;
 use crate::sandbox::error::Error;
 use crate::sandbox::ground::{self, Networks};
 use crate::sandbox::limits;
 use crate::sandbox::network::Silence;
 use crate::sandbox::owned::Ledger;
-use crate::sandbox::pod::{Place, Pod, Probe, start_probe};
-use crate::sandbox::protocol::{Ask, Reply};
+use crate::sandbox::pod::{Place, Pod, start_probe};
+use crate::sandbox::probe::intruder;
+use crate::sandbox::probe::names::{self, FOUND, NO_SUCH_NAME};
+use crate::sandbox::protocol::{Ask, Attempts, Reply, Seen};
+use crate::sandbox::refusal::StartError;
 use crate::sandbox::spec::DEFAULT_NETWORK;
+use crate::ulimits::OPEN_FILES;
 
 /// How long a connection attempt may take before it counts as blocked.
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// Addresses in the open that answer on port 443, of two operators.
-const OUTSIDE: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9, 9)];
-/// Names that a machine on the internet can resolve.
-const NAMES: [&str; 3] = ["example.com", "deb.debian.org", "docker.io"];
+/// Addresses in the open that answer on port 443, of two operators; by either version of IP.
+const OUTSIDE: [&str; 4] = ["1.1.1.1:443", "9.9.9.9:443", "[2606:4700:4700::1111]:443", "[2620:fe::fe]:443"];
+/// Where clouds hand out credentials to whoever asks from a machine: most of them; Amazon's containers; Alibaba; Oracle;
+/// Amazon and Google by IPv6.
+const METADATA: [&str; 6] = [
+    "169.254.169.254:80",
+    "169.254.170.2:80",
+    "100.100.100.200:80",
+    "192.0.0.192:80",
+    "[fd00:ec2::254]:80",
+    "[fd20:ce::254]:80",
+];
+/// A port on which nothing listens in a pod.
+const DISCARD: u16 = 9;
 
-pub(super) async fn all(engine: &Arc<EngineInner>) -> Vec<Point> {
-    let ledger = Ledger::new(engine, Some("doctor"));
-    let measured = measure(engine, &ledger).await;
-    ledger.clean().await;
-    measured.unwrap_or_else(|error| vec![Point::unknown("network", "Networks of stacks", &error)])
+const HOST: Subject = Subject::new(
+    Rule::Networks,
+    "network-host",
+    "The host",
+    "Students' containers reach what this machine listens on. Forbid it: `iptables -I INPUT -i br-+ -j DROP` and \
+     `ip6tables -I INPUT -i br-+ -j DROP`, kept over restarts (netfilter-persistent save).",
+);
+const STACKS: Subject = Subject::new(
+    Rule::Networks,
+    "network-stacks",
+    "Another stack",
+    "A firewall rule lets bridges talk to each other. Restart the engine so that its own chain DOCKER-ISOLATION-STAGE-1 \
+     comes first (`iptables -S FORWARD` shows the order), and take \"iptables\": false out of /etc/docker/daemon.json.",
+);
+const OUT: Subject = Subject::new(
+    Rule::Networks,
+    "network-outside",
+    "The Internet",
+    "Something lets packets of internal networks out: look at the FORWARD chain (`iptables -S FORWARD`), and take \
+     \"iptables\": false out of /etc/docker/daemon.json.",
+);
+const CLOUD: Subject = Subject::new(
+    Rule::Networks,
+    "network-metadata",
+    "Metadata services of clouds",
+    "Whoever reaches them gets this machine's credentials. Forbid it: `iptables -I DOCKER-USER -d 169.254.0.0/16 -j DROP`.",
+);
+const IPV6: Subject = Subject::new(
+    Rule::Networks,
+    "network-ipv6",
+    "IPv6",
+    "Take \"ipv6\" and \"ip6tables\": false out of /etc/docker/daemon.json, and forbid the rest: `ip6tables -I FORWARD \
+     -i br-+ -j DROP`.",
+);
+const NAMES: Subject = Subject::new(
+    Rule::Networks,
+    "network-names",
+    "Name servers",
+    "Data can leave in the names that are asked for. Take an engine from 26.0 or 25.0.5 on, which keeps questions of \
+     internal networks to itself (CVE-2024-29018).",
+);
+const BUILDS: Subject = Subject::new(
+    Rule::Builds,
+    "network-builds",
+    "Builds with `network: internet`",
+    "They run on the engine's default bridge. Forbid the host and its network to it: `iptables -I INPUT -i docker0 -j DROP` \
+     and `iptables -I DOCKER-USER -i docker0 -d 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10 -j DROP`; \
+     or set sandbox.internet_builds = false.",
+);
+
+/// What a hostile process saw from a stack, and what it is to be compared with.
+pub(super) struct Survey {
+    pub(super) seen: Seen,
+    /// The container in which it was, as the engine tells.
+    pub(super) made: ContainerInspectResponse,
+    pub(super) outside: Outside,
+    tried: Tried,
+    ours: Ours,
+    /// What a container on the default bridge reached; `None` where no build may have the internet.
+    from_builds: Option<Result<Vec<SocketAddr>, Error>>,
 }
 
-async fn measure(engine: &Arc<EngineInner>, ledger: &Arc<Ledger>) -> Result<Vec<Point>, Error> {
-    let pod = alone(ledger, "first").await?;
+/// Whom it tried to reach.
+struct Tried {
+    /// Addresses of this machine; empty where the engine is on another one.
+    host: BTreeSet<SocketAddr>,
+    neighbour: SocketAddr,
+    outside: BTreeSet<SocketAddr>,
+    metadata: BTreeSet<SocketAddr>,
+}
+
+/// What this machine reaches itself: what would have been there to be reached.
+struct Ours {
+    outside: Vec<SocketAddr>,
+    metadata: Vec<SocketAddr>,
+    /// Its name servers that answer.
+    names: Vec<IpAddr>,
+}
+
+fn all_of(texts: &[&str]) -> BTreeSet<SocketAddr> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Lets a hostile process look around in a stack beside another one. `kernel` is the host's.
+pub(super) async fn survey(engine: &Engine, kernel: &str) -> Result<Survey, StartError> {
+    let ledger = Ledger::new(&engine.inner, Some("doctor"));
+    let surveyed = Box::pin(survey_with(engine, &ledger, kernel)).await;
+    ledger.clean().await;
+    surveyed
+}
+
+async fn survey_with(engine: &Engine, ledger: &Arc<Ledger>, kernel: &str) -> Result<Survey, StartError> {
+    let inner = &engine.inner;
     let neighbour = alone(ledger, "second").await?;
-    let mut points = Vec::new();
-    // We listen on every address of this machine; whoever gets through to it, got through to the host.
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok();
-    let port =
-        listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-    let accepting = tokio::spawn(async move {
-        while let Some(listener) = &listener {
-            if listener.accept().await.is_err() {
-                break;
-            }
-        }
-    });
-    let local = is_local(&engine.endpoint).then_some(port).flatten();
-    if let Some(port) = local {
-        points.push(host_from_stack(&pod, port).await?);
-    } else {
-        points.push(Point::unknown(
-            "network-host",
-            "Stacks cannot reach the host",
-            &"the engine is on another machine; run `drydock doctor` there",
-        ));
-    }
-    // Nothing listens there: a refusal shows that the packets arrived, just as an answer would.
-    let across = reached(&pod.probe, &[SocketAddr::new(neighbour.address(), 9)]).await?;
-    points.push(Point::new(
-        "network-stacks",
-        "Stacks cannot reach each other",
-        if across.is_empty() { Grade::Pass } else { Grade::Fail },
-        if across.is_empty() { "another stack's address does not answer" } else { "another stack's address answers" },
-        "Look for a firewall rule that lets bridges talk to each other; the engine's own chain DOCKER-ISOLATION-STAGE-1 \
-         has to come first.",
-    ));
-    points.push(outside_from_stack(&pod).await?);
-    points.push(names_from_stack(&pod).await?);
-    if engine.settings.internet_builds
-        && let Some(port) = local
-    {
-        points.push(host_from_builds(ledger, port).await?);
-    }
-    accepting.abort();
-    Ok(points)
+    let here = is_local(&inner.endpoint);
+    let door = if here { Door::open().await.ok() } else { None };
+    let ports = door.as_ref().map(Door::ports).unwrap_or_default();
+    let tried = Tried {
+        host: machine::own_sockets(&ports).into_iter().collect(),
+        neighbour: SocketAddr::new(neighbour.address(), DISCARD),
+        outside: all_of(&OUTSIDE),
+        metadata: all_of(&METADATA),
+    };
+    let name_servers = machine::name_servers();
+    // Of a name that nobody has asked for before, no cache knows anything.
+    let name = format!("{}.drydock-doctor.invalid", Uuid::new_v4().simple());
+    let mut reach: Vec<SocketAddr> = tried.host.union(&tried.outside).copied().collect();
+    reach.extend(&tried.metadata);
+    reach.push(tried.neighbour);
+    let attempts = Attempts {
+        reach,
+        gateway_ports: ports,
+        name_servers: name_servers.clone(),
+        name: name.clone(),
+        files: u64::try_from(OPEN_FILES).unwrap_or_default() + 100,
+    };
+    let (looked, ours, from_builds) =
+        tokio::join!(hostile::look_around(engine, &attempts), ours(&tried, &name_servers, &name), async {
+            if inner.settings.internet_builds { Some(from_builds(ledger, &tried).await) } else { None }
+        },);
+    let (seen, made) = looked?;
+    let outside = Outside {
+        runtime: inner.settings.runtime.clone(),
+        kernel: kernel.to_owned(),
+        namespaces: here.then(intruder::namespaces),
+    };
+    Ok(Survey { seen, made, outside, tried, ours, from_builds })
 }
 
 /// A pod on a network of its own.
@@ -86,152 +181,268 @@ async fn alone(ledger: &Arc<Ledger>, name: &str) -> Result<Pod, Error> {
         .await
 }
 
-/// Those of `targets` that a probe gets through to: by a connection or by a refusal.
-async fn reached(probe: &Probe, targets: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> {
-    let attempts = targets.iter().map(|address| async move {
-        let reply = probe.ask(Ask::Connect { address: *address }, ATTEMPT).await?;
-        let through =
-            matches!(reply, Reply::Connected { .. } | Reply::Silent(Silence::Refused | Silence::Garbled(_)));
-        Ok::<_, Error>(through.then_some(*address))
-    });
-    Ok(futures::future::try_join_all(attempts).await?.into_iter().flatten().collect())
-}
-
-async fn host_from_stack(pod: &Pod, port: u16) -> Result<Point, Error> {
-    let mut targets = own_addresses();
-    if let IpAddr::V4(address) = pod.address() {
-        // Where the bridge's own address would be: the first one of its network.
-        let [a, b, c, _] = address.octets();
-        targets.extend([Ipv4Addr::new(a, b, 0, 1), Ipv4Addr::new(a, b, c, 1)]);
-    }
-    targets.sort_unstable();
-    targets.dedup();
-    let sockets: Vec<SocketAddr> =
-        targets.iter().map(|address| SocketAddr::new((*address).into(), port)).collect();
-    let through = reached(&pod.probe, &sockets).await?;
-    let tried = targets.len();
-    Ok(Point::new(
-        "network-host",
-        "Stacks cannot reach the host",
-        if through.is_empty() { Grade::Pass } else { Grade::Fail },
-        if through.is_empty() {
-            format!("none of {tried} addresses of this machine answers (gateways included)")
-        } else {
-            format!("a server of this machine answers at {}", listed(&through))
-        },
-        "Students' containers reach everything this machine listens on. Forbid it: `iptables -I INPUT -i br-+ -j DROP`.",
-    ))
-}
-
-async fn outside_from_stack(pod: &Pod) -> Result<Point, Error> {
-    let (id, title) = ("network-outside", "Stacks cannot reach the outside");
-    let targets = OUTSIDE.map(|address| SocketAddr::new(address.into(), 443));
-    let metadata = SocketAddr::from(([169, 254, 169, 254], 80));
-    let mut can = Vec::new();
-    for target in targets {
-        if matches!(tokio::time::timeout(ATTEMPT, TcpStream::connect(target)).await, Ok(Ok(_))) {
-            can.push(target);
-        }
-    }
-    let through = reached(&pod.probe, &[targets[0], targets[1], metadata]).await?;
-    let advice = "Look at the FORWARD chain: something lets packets of internal networks out.";
-    if !through.is_empty() {
-        return Ok(Point::new(id, title, Grade::Fail, format!("{} answers", listed(&through)), advice));
-    }
-    let observed = if can.is_empty() {
-        "no public or metadata address answers; but this machine itself does not reach the public ones either"
-    } else {
-        "no public or metadata address answers, while this machine itself reaches them"
+async fn ours(tried: &Tried, name_servers: &[IpAddr], name: &str) -> Ours {
+    let connected = |targets: Vec<SocketAddr>| async move {
+        let attempts = targets.into_iter().map(|target| async move {
+            let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(target)).await;
+            matches!(attempt, Ok(Ok(_))).then_some(target)
+        });
+        join_all(attempts).await.into_iter().flatten().collect::<Vec<_>>()
     };
-    Ok(Point::new(id, title, Grade::Pass, observed, ""))
-}
-
-async fn names_from_stack(pod: &Pod) -> Result<Point, Error> {
-    let (id, title) = ("network-names", "Stacks cannot ask outside name servers");
-    let mut known = None;
-    for name in NAMES {
-        if tokio::net::lookup_host((name, 443)).await.is_ok_and(|mut found| found.next().is_some()) {
-            known = Some(name);
-            break;
-        }
-    }
-    let Some(name) = known else {
-        return Ok(Point::unknown(id, title, &"this machine itself resolves no outside name"));
-    };
-    let reply = pod.probe.ask(Ask::Resolve { name: name.to_owned() }, ATTEMPT).await?;
-    let leaks = matches!(&reply, Reply::Addresses(found) if !found.is_empty());
-    Ok(Point::new(
-        id,
-        title,
-        if leaks { Grade::Caution } else { Grade::Pass },
-        if leaks {
-            format!("{name} is resolved inside a stack: the engine passes questions on")
-        } else {
-            format!("{name} is not resolved inside a stack")
-        },
-        "Little can be sent that way, but not nothing. Engines since 25.0.5 and 26.0 (CVE-2024-29018) do not pass questions \
-         of internal networks on.",
-    ))
+    let asked = name_servers
+        .iter()
+        .map(|server| async move { names::response_code(*server, name).await.map(|_| *server) });
+    let (outside, metadata, names) = tokio::join!(
+        connected(tried.outside.iter().copied().collect()),
+        connected(tried.metadata.iter().copied().collect()),
+        join_all(asked),
+    );
+    Ours { outside, metadata, names: names.into_iter().flatten().collect() }
 }
 
 /// A build with the internet runs on the default bridge; a container of ours there sees what it sees.
-async fn host_from_builds(ledger: &Arc<Ledger>, port: u16) -> Result<Point, Error> {
+async fn from_builds(ledger: &Arc<Ledger>, tried: &Tried) -> Result<Vec<SocketAddr>, Error> {
     let body = ContainerCreateBody {
         user: Some("65532:65532".into()),
         host_config: Some(HostConfig { network_mode: Some("bridge".into()), ..limits::ours() }),
         ..ContainerCreateBody::default()
     };
     let (_, probe) = start_probe(ledger, "doctor", body).await?;
-    let sockets: Vec<SocketAddr> =
-        own_addresses().into_iter().map(|address| SocketAddr::new(address.into(), port)).collect();
-    let through = reached(&probe, &sockets).await?;
-    Ok(Point::new(
-        "network-builds",
-        "Builds with the internet cannot reach the host",
-        if through.is_empty() { Grade::Pass } else { Grade::Caution },
-        if through.is_empty() {
-            "this machine does not answer on the default bridge".to_owned()
+    let probe = &probe;
+    let attempts = tried.host.union(&tried.metadata).map(|address| async move {
+        let reply = probe.ask(Ask::Connect { address: *address }, ATTEMPT).await?;
+        let through = matches!(reply, Reply::Connected { .. } | Reply::Silent(Silence::Refused));
+        Ok::<_, Error>(through.then_some(*address))
+    });
+    Ok(futures::future::try_join_all(attempts).await?.into_iter().flatten().collect())
+}
+
+/// What the survey found of networks; or that there was none.
+pub(super) fn judge(survey: &Survey) -> Vec<Point> {
+    let Survey { seen, tried, ours, from_builds, .. } = survey;
+    let reached: BTreeSet<SocketAddr> = seen.reached.iter().copied().map(without_interface).collect();
+    let mut points = vec![
+        host(&reached, tried),
+        if reached.contains(&tried.neighbour) {
+            STACKS.not_kept("another stack's address answers")
         } else {
-            format!("a server of this machine answers at {}", listed(&through))
+            STACKS.kept("its address does not answer")
         },
-        "Builds of exercises with `network: internet` reach this machine and the network around it. Forbid it: \
-         `iptables -I INPUT -i docker0 -j DROP` and, for private networks, \
-         `iptables -I DOCKER-USER -i docker0 -d 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16 -j DROP`; or set \
-         sandbox.internet_builds = false.",
-    ))
+        beyond(&OUT, &reached, &tried.outside, &ours.outside, "public address"),
+        beyond(&CLOUD, &reached, &tried.metadata, &ours.metadata, "metadata address"),
+        ipv6(seen, &reached, tried),
+        names_asked(seen, ours),
+    ];
+    match from_builds {
+        None => {}
+        Some(Ok(reached)) => points.push(builds(reached, tried)),
+        Some(Err(error)) => points.push(BUILDS.not_measured(error)),
+    }
+    points
 }
 
-fn listed(sockets: &[SocketAddr]) -> String {
-    sockets.iter().map(|socket| socket.ip().to_string()).collect::<Vec<_>>().join(", ")
+/// That the survey could not be made.
+pub(super) fn no_survey(error: &StartError) -> Vec<Point> {
+    vec![HOST.not_measured(error)]
 }
 
-/// IPv4 addresses of this machine, loopback left out, as the kernel's routing table lists them.
-fn own_addresses() -> Vec<Ipv4Addr> {
-    std::fs::read_to_string("/proc/net/fib_trie").map(|table| local_addresses(&table)).unwrap_or_default()
+/// A link-local address was tried on each interface.
+fn without_interface(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
 }
 
-fn local_addresses(table: &str) -> Vec<Ipv4Addr> {
-    let mut found: Vec<Ipv4Addr> = table
-        .lines()
-        .zip(table.lines().skip(1))
-        .filter(|(_, kind)| kind.trim() == "/32 host LOCAL")
-        .filter_map(|(address, _)| address.trim().strip_prefix("|-- ")?.parse().ok())
-        .filter(|address: &Ipv4Addr| !address.is_loopback())
+fn host(reached: &BTreeSet<SocketAddr>, tried: &Tried) -> Point {
+    if tried.host.is_empty() {
+        return HOST.not_measured("the engine is on another machine, or this one's addresses are not known; run `drydock doctor` there");
+    }
+    // What was guessed to be a gateway is in no list.
+    let other = |address: &&SocketAddr| {
+        !tried.outside.contains(*address)
+            && !tried.metadata.contains(*address)
+            && **address != tried.neighbour
+    };
+    let through: Vec<SocketAddr> = reached.iter().filter(other).copied().collect();
+    if through.is_empty() {
+        let addresses: BTreeSet<IpAddr> = tried.host.iter().map(SocketAddr::ip).collect();
+        let ports: BTreeSet<u16> = tried.host.iter().map(SocketAddr::port).collect();
+        HOST.kept(format!(
+            "none of its {} addresses answers on any of {} ports, nor does the gateway",
+            addresses.len(),
+            ports.len()
+        ))
+    } else {
+        HOST.not_kept(format!("this machine answers at {}", listed(&through)))
+    }
+}
+
+fn beyond(
+    subject: &Subject,
+    reached: &BTreeSet<SocketAddr>,
+    tried: &BTreeSet<SocketAddr>,
+    ours: &[SocketAddr],
+    what: &str,
+) -> Point {
+    let through: Vec<SocketAddr> = reached.intersection(tried).copied().collect();
+    if !through.is_empty() {
+        return subject.not_kept(format!("a stack reaches {}", listed(&through)));
+    }
+    let compared = if ours.is_empty() {
+        "though this machine itself reaches none either".to_owned()
+    } else {
+        format!("while this machine itself reaches {}", listed(ours))
+    };
+    subject.kept(format!("no {what} answers, {compared}"))
+}
+
+fn ipv6(seen: &Seen, reached: &BTreeSet<SocketAddr>, tried: &Tried) -> Point {
+    let through: Vec<SocketAddr> = reached.iter().filter(|address| address.is_ipv6()).copied().collect();
+    let own = addresses_v6(&seen.addresses_v6);
+    let all = tried.host.union(&tried.outside).chain(&tried.metadata);
+    let count = all.filter(|address| address.is_ipv6()).map(SocketAddr::ip).collect::<BTreeSet<_>>().len();
+    if !through.is_empty() {
+        return IPV6.not_kept(format!("a stack reaches {}", listed(&through)));
+    }
+    let none = format!("none of {count} addresses answers");
+    match own.first() {
+        None => IPV6.kept(format!("a stack has no address but its loopback's, and {none}")),
+        Some(own) => IPV6.weak(format!("{none}, but a stack has an address ({own})")),
+    }
+}
+
+fn names_asked(seen: &Seen, ours: &Ours) -> Point {
+    let loopback = |server: IpAddr| match server {
+        IpAddr::V4(v4) => v4.octets()[0] == Ipv4Addr::LOCALHOST.octets()[0],
+        IpAddr::V6(v6) => v6.is_loopback(),
+    };
+    // The engine's own resolver may answer that it cannot tell; who says that there is no such name has asked others.
+    let leaks: Vec<String> = seen
+        .answered
+        .iter()
+        .filter(|(server, code)| !loopback(*server) || matches!(*code, FOUND | NO_SUCH_NAME))
+        .map(|(server, _)| server.to_string())
         .collect();
-    found.sort_unstable();
-    found.dedup();
-    found
+    if !leaks.is_empty() {
+        return NAMES.not_kept(format!(
+            "a question asked inside a stack was answered from outside (by {})",
+            leaks.join(", ")
+        ));
+    }
+    if ours.names.is_empty() {
+        return NAMES.not_measured(
+            "a name asked inside a stack got no answer, but this machine's own name servers answer nothing either",
+        );
+    }
+    NAMES.kept("a name asked inside a stack gets no answer, while this machine's own name servers answer")
+}
+
+fn builds(reached: &[SocketAddr], tried: &Tried) -> Point {
+    if reached.is_empty() {
+        return BUILDS
+            .kept("neither this machine nor a metadata service answers on the engine's default bridge");
+    }
+    let (cloud, host): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        reached.iter().copied().partition(|address| tried.metadata.contains(address));
+    let told = [("this machine", host), ("a metadata service", cloud)];
+    let told: Vec<String> = told
+        .iter()
+        .filter(|(_, sockets)| !sockets.is_empty())
+        .map(|(what, sockets)| format!("{what} at {}", listed(sockets)))
+        .collect();
+    BUILDS.weak(format!("they reach {}", told.join(" and ")))
+}
+
+/// The addresses, each once; some of many.
+fn listed(sockets: &[SocketAddr]) -> String {
+    let addresses: BTreeSet<IpAddr> = sockets.iter().map(SocketAddr::ip).collect();
+    let shown: Vec<String> = addresses.iter().take(4).map(IpAddr::to_string).collect();
+    let more = if addresses.len() > shown.len() { " and others" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Grade::{self, Kept, NotKept, NotMeasured, Weak};
     use super::*;
 
+    fn socket(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn tried() -> Tried {
+        Tried {
+            host: all_of(&["192.0.2.7:4000", "192.0.2.7:22", "[fe80::1]:22"]),
+            neighbour: socket("172.19.0.2:9"),
+            outside: all_of(&OUTSIDE),
+            metadata: all_of(&METADATA),
+        }
+    }
+
+    fn grades(reached: &[&str]) -> Vec<(&'static str, Grade)> {
+        let survey = Survey {
+            seen: Seen { reached: reached.iter().map(|text| socket(text)).collect(), ..Seen::default() },
+            made: ContainerInspectResponse::default(),
+            outside: Outside { runtime: "runc".into(), kernel: String::new(), namespaces: None },
+            tried: tried(),
+            ours: Ours {
+                outside: Vec::new(),
+                metadata: Vec::new(),
+                names: vec![socket("192.0.2.53:53").ip()],
+            },
+            from_builds: None,
+        };
+        judge(&survey)
+            .into_iter()
+            .filter(|point| point.grade != Kept)
+            .map(|point| (point.id, point.grade))
+            .collect()
+    }
+
     #[test]
-    fn own_addresses_are_read_from_the_routing_table() {
-        let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 192.0.2.7\n        \
-                     /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        \
-                     /32 host LOCAL\n";
-        assert_eq!(local_addresses(table), [Ipv4Addr::new(192, 0, 2, 7)]);
+    fn what_is_reached_is_told_apart() {
+        assert_eq!(grades(&[]), []);
+        assert_eq!(grades(&["192.0.2.7:22"]), [("network-host", NotKept)]);
+        // Guessed by the intruder itself.
+        assert_eq!(grades(&["172.18.0.1:4000"]), [("network-host", NotKept)]);
+        assert_eq!(grades(&["172.19.0.2:9"]), [("network-stacks", NotKept)]);
+        assert_eq!(grades(&["1.1.1.1:443"]), [("network-outside", NotKept)]);
+        assert_eq!(grades(&["169.254.169.254:80"]), [("network-metadata", NotKept)]);
+        assert_eq!(grades(&["[fe80::1%2]:22"]), [("network-host", NotKept), ("network-ipv6", NotKept)]);
+        let nowhere = Tried { host: BTreeSet::new(), ..tried() };
+        assert_eq!(host(&BTreeSet::new(), &nowhere).grade, NotMeasured);
+    }
+
+    #[test]
+    fn an_answer_from_outside_is_a_leak() {
+        let asked = |server: &str, code: u8, known: bool| {
+            let seen = Seen { answered: vec![(server.parse().unwrap(), code)], ..Seen::default() };
+            let names = known.then(|| "192.0.2.53".parse().unwrap()).into_iter().collect();
+            names_asked(&seen, &Ours { outside: Vec::new(), metadata: Vec::new(), names }).grade
+        };
+        let refused = 2;
+        assert_eq!(asked("127.0.0.11", refused, true), Kept);
+        assert_eq!(asked("127.0.0.11", refused, false), NotMeasured);
+        assert_eq!(asked("127.0.0.11", NO_SUCH_NAME, true), NotKept);
+        assert_eq!(asked("192.0.2.53", refused, false), NotKept);
+    }
+
+    #[test]
+    fn builds_with_the_internet_are_told_what_they_reach() {
+        assert_eq!(builds(&[], &tried()).grade, Kept);
+        let point = builds(&[socket("192.0.2.7:22"), socket("169.254.169.254:80")], &tried());
+        assert_eq!(point.grade, Weak);
+        assert_eq!(
+            point.observed,
+            "they reach this machine at 192.0.2.7 and a metadata service at 169.254.169.254"
+        );
+    }
+
+    #[test]
+    fn a_stack_with_addresses_of_ipv6_is_worth_a_thought() {
+        let with = |table: &str| {
+            let seen = Seen { addresses_v6: table.into(), ..Seen::default() };
+            ipv6(&seen, &BTreeSet::new(), &tried()).grade
+        };
+        assert_eq!(with("00000000000000000000000000000001 01 80 10 80       lo\n"), Kept);
+        assert_eq!(with("fe800000000000000042a7fffecebfb3 05 40 20 80     eth0\n"), Weak);
     }
 }

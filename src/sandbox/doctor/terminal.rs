@@ -1,84 +1,148 @@
-//! The points as a terminal shows them.
+//! The points as a terminal shows them: by rule, most of them on a line or two.
 
 use std::fmt::{self, Display, Write as _};
 
-use super::{Grade, Point};
+use super::{Grade, Point, Rule};
 
-/// Width of the text that advice is broken at.
-const WIDTH: usize = 96;
-const INDENT: usize = 10;
+/// Width that text is broken at.
+const WIDTH: usize = 112;
+const INDENT: usize = 16;
+const ARROW: &str = "-> ";
 
-/// All points as a terminal shows them, with a count at the end. No colours: grades are words.
+/// What holds on any engine, and where to read how.
+const OTHER_RULES: &str = "Rules 8 to 11 (archives and addresses, what pages show, the grader's secrets, hidden expectations) \
+                           are Drydock's own work on any engine.";
+
+/// All points as a terminal shows them, grouped by rule, with a count at the end. No colours: grades are words.
 #[must_use]
 pub fn render(points: &[Point]) -> String {
     let mut text = String::new();
-    for point in points {
+    for rule in Rule::ALL {
+        let mut of_rule = points.iter().filter(|point| point.rule == rule).peekable();
+        if of_rule.peek().is_none() {
+            continue;
+        }
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{point}");
+        let _ = match rule.number() {
+            Some(number) => writeln!(text, "Rule {number}: {}", rule.name()),
+            None => writeln!(text, "{}", rule.name()),
+        };
+        for point in of_rule {
+            let _ = writeln!(text, "{point}");
+        }
+        text.push('\n');
+    }
+    for line in wrapped(OTHER_RULES, WIDTH) {
+        let _ = writeln!(text, "{line}");
     }
     let count = |grade: Grade| points.iter().filter(|point| point.grade == grade).count();
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "{} passed, {} to think about, {} to mend before strangers' code runs here",
-        count(Grade::Pass),
-        count(Grade::Caution),
-        count(Grade::Fail)
+        "{} kept, {} weak, {} not measured, {} not kept.",
+        count(Grade::Kept),
+        count(Grade::Weak),
+        count(Grade::NotMeasured),
+        count(Grade::NotKept)
     );
+    let verdict = if count(Grade::NotKept) > 0 {
+        "Strangers' code should not run here before what is NOT KEPT is mended. deploy/README.md has a set-up that keeps it."
+    } else if count(Grade::Weak) + count(Grade::NotMeasured) > 0 {
+        "Strangers' code can run here; the rest makes it safer."
+    } else {
+        "Strangers' code can run here."
+    };
+    let _ = writeln!(text, "{verdict}");
     text
 }
 
 impl Display for Grade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Pass => "pass",
-            Self::Caution => "caution",
-            Self::Fail => "FAIL",
+            Self::Kept => "kept",
+            Self::Weak => "weak",
+            Self::NotMeasured => "not measured",
+            Self::NotKept => "NOT KEPT",
         })
     }
 }
 
 impl Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<INDENT$}{}", self.grade.to_string(), self.title)?;
-        for line in wrapped(&self.observed) {
-            write!(f, "\n{:INDENT$}{line}", "")?;
-        }
-        for (number, line) in wrapped(&self.advice).into_iter().enumerate() {
-            let mark = if number == 0 { "-> " } else { "   " };
-            write!(f, "\n{:INDENT$}{mark}{line}", "")?;
+        let said = format!("{}: {}", self.title, self.observed);
+        let advice = (!self.advice.is_empty()).then_some(&self.advice);
+        write!(f, "  {:<width$}", self.grade.to_string(), width = INDENT - 2)?;
+        // What to do stands a little further in than what was seen.
+        let advice = advice.into_iter().flat_map(|advice| wrapped(advice, WIDTH - INDENT - ARROW.len()));
+        let advice = advice.enumerate().map(|(number, line)| {
+            let mark = if number == 0 { ARROW } else { "" };
+            format!("{mark:width$}{line}", width = ARROW.len())
+        });
+        let lines = wrapped(&said, WIDTH - INDENT).into_iter().chain(advice);
+        for (number, line) in lines.enumerate() {
+            if number > 0 {
+                write!(f, "\n{:INDENT$}", "")?;
+            }
+            write!(f, "{line}")?;
         }
         Ok(())
     }
 }
 
-fn wrapped(text: &str) -> Vec<String> {
+/// Broken between words; a command in backquotes that fits on a line stays whole, so that it can be copied.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words(text) {
         match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= WIDTH - INDENT => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
 }
 
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            Some(last) if quoted => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+        quoted ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Subject;
     use super::*;
+
+    const FIRST: Subject = Subject::new(Rule::Engine, "a", "First", "not shown");
+    const SECOND: Subject = Subject::new(Rule::Disk, "b", "Second", "Mend it: `mend --it`.");
 
     #[test]
     fn a_list_reads_well() {
-        let points = [
-            Point::new("a", "First", Grade::Pass, "fine", "not shown"),
-            Point::new("b", "Second", Grade::Fail, "broken", "Mend it."),
-        ];
-        assert_eq!(
-            render(&points),
-            "pass      First\n          fine\nFAIL      Second\n          broken\n          -> Mend it.\n1 passed, 0 to think \
-             about, 1 to mend before strangers' code runs here"
+        let text = render(&[SECOND.not_kept("broken"), FIRST.kept("fine")]);
+        let expected = format!(
+            "The engine\n  kept          First: fine\n\nRule 5: The disk is bounded\n  NOT KEPT      Second: broken\n                \
+             -> Mend it: `mend --it`.\n\n{}\n1 kept, 0 weak, 0 not measured, 1 not kept.\nStrangers' code should not run here \
+             before what is NOT KEPT is mended. deploy/README.md has a set-up that keeps it.\n",
+            wrapped(OTHER_RULES, WIDTH).join("\n")
         );
+        assert_eq!(text, expected);
+        assert!(render(&[FIRST.kept("fine")]).ends_with("Strangers' code can run here.\n"));
+    }
+
+    #[test]
+    fn a_command_is_not_broken() {
+        assert_eq!(wrapped("do `a b c` now", 7), ["do", "`a b c`", "now"]);
+        assert!(wrapped(&"word ".repeat(99), 20).iter().all(|line| line.len() <= 20));
     }
 }

@@ -5,11 +5,13 @@
 
 use std::process::ExitCode;
 
+use super::intruder::kernel;
+
 /// It got and used all the memory it asked for: nothing bounds it.
 pub(in crate::sandbox) const GOT_IT: u8 = 42;
 /// The system refused the allocation: a bound, if an unusual one.
 pub(in crate::sandbox) const REFUSED: u8 = 43;
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 
 /// Allocates `amount` bytes and writes to every page. Where a bound is kept, the kernel ends the
 /// process instead.
@@ -26,18 +28,19 @@ pub(super) fn allocate(amount: &str) -> ExitCode {
 }
 
 /// `drydock probe --threads <number>`: starts that many threads that wait, for the limit on processes
-/// (to the kernel a thread is one).
+/// (to the kernel a thread is one). Prints whose processes they are: the release of the kernel.
 pub(super) fn threads(number: &str) -> ExitCode {
     let Ok(number) = number.parse::<usize>() else { return ExitCode::from(USAGE) };
-    for _ in 0..number {
-        // Every thread lives until the process ends.
+    println!("{}", kernel());
+    ExitCode::from(if start_threads(number) { GOT_IT } else { REFUSED })
+}
+
+/// Whether so many threads could be started. Each lives until the process ends.
+pub(super) fn start_threads(number: usize) -> bool {
+    (0..number).all(|_| {
         let wait_for_ever = || loop {
             std::thread::park();
         };
-        let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(wait_for_ever);
-        if thread.is_err() {
-            return ExitCode::from(REFUSED);
-        }
-    }
-    ExitCode::from(GOT_IT)
+        std::thread::Builder::new().stack_size(64 << 10).spawn(wait_for_ever).is_ok()
+    })
 }

@@ -7,10 +7,13 @@
 
 pub(in crate::sandbox) mod allocate;
 mod disk;
+pub(in crate::sandbox) mod greed;
 mod http;
+pub(in crate::sandbox) mod intruder;
+pub(in crate::sandbox) mod names;
 mod objects;
 mod processes;
-mod sockets;
+pub(in crate::sandbox) mod sockets;
 mod tcp;
 mod websocket;
 
@@ -33,8 +36,8 @@ use crate::clock::Clock;
 /// Runs `drydock probe` with the arguments after `probe`.
 ///
 /// Without arguments it answers questions until stdin ends. With `--objects` it prints which files
-/// it consists of, as JSON, for `probe_image.rs`; with `--allocate <bytes>` it takes that much memory,
-/// and with `--threads <number>` it starts so many, for `builder.rs` and the doctor.
+/// it consists of, as JSON, for `probe_image.rs`. With the other options it behaves as a hostile program
+/// would, for `builder.rs` and the doctor: see `allocate.rs`, `greed.rs` and `intruder.rs`.
 #[must_use]
 pub fn main(arguments: &[String]) -> ExitCode {
     match arguments {
@@ -42,8 +45,16 @@ pub fn main(arguments: &[String]) -> ExitCode {
         [option] if option == "--objects" => objects::print(),
         [option, bytes] if option == "--allocate" => allocate::allocate(bytes),
         [option, number] if option == "--threads" => allocate::threads(number),
+        [option, millis] if option == "--burn" => greed::burn(millis),
+        [option, bytes] if option == "--fill" => greed::fill(bytes),
+        [option] if option == "--flood" => greed::flood(),
+        [option, threads, permille] if option == "--step" => greed::step(threads, permille),
+        [option, attempts] if option == "--look-around" => intruder::look_around(attempts),
         _ => {
-            eprintln!("usage: drydock probe [--objects | --allocate BYTES | --threads NUMBER]");
+            eprintln!(
+                "usage: drydock probe [--objects | --allocate BYTES | --threads NUMBER | --burn MILLISECONDS | \
+                 --fill BYTES | --flood | --step THREADS PERMILLE | --look-around ATTEMPTS]"
+            );
             ExitCode::from(2)
         }
     }

@@ -13,7 +13,7 @@ const UNCONNECTED: &str = "07";
 const ENGINE_RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
 /// All listening sockets but those of the engine's resolver, sorted.
-pub(super) fn listeners() -> io::Result<Vec<Listener>> {
+pub(in crate::sandbox) fn listeners() -> io::Result<Vec<Listener>> {
     let mut found = Vec::new();
     for (table, udp) in [("tcp", false), ("tcp6", false), ("udp", true), ("udp6", true)] {
         let text = read(table)?;
