@@ -116,14 +116,16 @@ pub(super) async fn run(
         };
         tokio::select! {
             biased;
-            () = engine.closing.cancelled() => Outcome::Closing,
-            () = tokio::time::sleep(within) => Outcome::TimedOut,
-            () = watch_disk(engine, &containers, disk_bytes) => Outcome::DiskFull,
+            () = engine.closing.cancelled() => Ok(Outcome::Closing),
+            () = tokio::time::sleep(within) => Ok(Outcome::TimedOut),
+            () = watch_disk(engine, &containers, disk_bytes) => Ok(Outcome::DiskFull),
             never = bound_processes(engine, beginning) => match never {},
-            outcome = reader.follow(&mut stream) => outcome?,
+            outcome = reader.follow(&mut stream) => outcome,
         }
         // The stream is dropped here: the connection ends, and with it the build.
     };
+    // An engine that went away has left the step as it was.
+    let outcome = outcome.inspect_err(|_| containers.leave(engine))?;
     reader.log.flush();
     let step = reader.step();
     if !matches!(outcome, Outcome::Said(..) | Outcome::Done) {

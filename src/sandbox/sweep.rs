@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 use futures::future::join_all;
 
 use super::build_cache::{remove_unnamed, unheard};
+use super::build_step::BuildStepContainer;
 use super::engine::{Engine, EngineInner, SLOW_CALL};
 use super::error::Error;
 use super::labels::{OWNER, ROLE};
@@ -129,6 +130,9 @@ impl EngineInner {
         swept: &mut Swept,
     ) -> Result<bool, Error> {
         let mut all = true;
+        let (removed, whole) = self.remove_all(self.left_steps(owner).await?).await;
+        swept.containers += removed;
+        all &= whole;
         for containers in [&theirs.surveyors, &theirs.containers] {
             let containers = containers.iter().map(|id| Thing::Container(id.clone()));
             let (removed, whole) = self.remove_all(containers.collect()).await;
@@ -150,6 +154,20 @@ impl EngineInner {
         let removal = remove_unnamed(self, owner, &images).await;
         swept.images += removal.removed;
         Ok(all && removal.left.is_empty() && !unheard.more)
+    }
+
+    /// The containers of an owner's builds that are still there.
+    async fn left_steps(&self, owner: &str) -> Result<Vec<Thing>, Error> {
+        let noted = self.owner.journalled_steps(owner).map_err(|error| unreadable(&error))?;
+        if noted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let there = self.call("list containers", self.docker.list_containers(Some(options))).await?;
+        let there: Vec<String> = there.into_iter().filter_map(|container| container.id).collect();
+        let steps = noted.iter().filter_map(|line| BuildStepContainer::noted(line));
+        let left = steps.filter(|step| there.iter().any(|id| id.starts_with(&step.id)));
+        Ok(left.map(Thing::BuildStep).collect())
     }
 
     async fn remove_all(&self, things: Vec<Thing>) -> (usize, bool) {

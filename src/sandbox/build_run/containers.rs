@@ -16,10 +16,11 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use super::super::build_step::{Bounds, BuildStepContainer};
 use super::super::disk::IMMEASURABLE;
 use super::super::engine::{CALL, EngineInner, SLOW_CALL};
-use super::super::error::status;
-use super::super::labels;
+use super::super::error::{Error, status};
+use super::super::owned::Thing;
 
 /// How often all steps of a build together may write what one of them may.
 const TOGETHER: u64 = 4;
@@ -33,7 +34,7 @@ const HANG_UP: Duration = Duration::from_secs(2);
 const PERSIST: Duration = Duration::from_mins(1);
 
 /// The containers in which the classic builder says it runs steps. Beware: a step's output can name
-/// others, so nothing is removed but what [`Containers::is_step`].
+/// others, so nothing is removed but what [`BuildStepContainer::is_there`] takes for one.
 #[derive(Clone)]
 pub(super) struct Containers {
     named: Arc<Mutex<HashSet<String>>>,
@@ -54,12 +55,22 @@ impl Containers {
         )
     }
 
-    pub(super) fn add(&self, container: &str) {
+    /// The builder says that it runs a step in it.
+    ///
+    /// # Errors
+    /// When it cannot be noted.
+    pub(super) fn add(&self, engine: &EngineInner, container: &str) -> Result<(), Error> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() < WATCHED && named.insert(container.to_owned()) {
+            self.step(container).note(engine)?;
             // Nobody listens any more only when the build is over.
             let _ = self.announce.send(container.to_owned());
         }
+        Ok(())
+    }
+
+    fn step(&self, container: &str) -> BuildStepContainer {
+        BuildStepContainer::new(container, self.bounds)
     }
 
     /// A step was written down as this image, and did not come from the cache.
@@ -97,9 +108,16 @@ impl Containers {
         let began = engine.context.clock.stopwatch();
         while began.elapsed() < PERSIST {
             for container in self.all() {
-                if !self.is_step(engine, &container).await {
-                    self.forget(&container);
-                } else if began.elapsed() >= HANG_UP {
+                match self.step(&container).is_there(engine).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.forget(&container);
+                        continue;
+                    }
+                    // There is nobody to wait for.
+                    Err(_) => return self.leave(engine),
+                }
+                if began.elapsed() >= HANG_UP {
                     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
                     let removal = engine.docker.remove_container(&container, Some(options));
                     let removed = engine.answer("remove a build's container", SLOW_CALL, removal).await;
@@ -116,32 +134,13 @@ impl Containers {
         for container in self.all() {
             tracing::error!(container, "build.step_survived");
         }
+        self.leave(engine);
     }
 
-    /// Whether a container is there and is a step of this build: none of ours, and with just the
-    /// bounds that were asked for.
-    async fn is_step(&self, engine: &EngineInner, container: &str) -> bool {
-        let inspecting = engine.docker.inspect_container(container, None);
-        let Ok(Ok(found)) = engine.answer("inspect a build's container", CALL, inspecting).await else {
-            return false;
-        };
-        // A step has the labels of its image, and those may be called like ours.
-        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-        let bounds = found.host_config.map(|host| Bounds { memory: host.memory, cpu_quota: host.cpu_quota });
-        labels.get(labels::SERVER) != Some(&engine.labels.server) && bounds.as_ref() == Some(&self.bounds)
-    }
-}
-
-/// What tells a build's step from other containers of the engine: they carry no name or label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bounds {
-    memory: Option<i64>,
-    cpu_quota: Option<i64>,
-}
-
-impl Bounds {
-    fn of(options: &BuildImageOptions) -> Self {
-        Self { memory: options.memory.map(i64::from), cpu_quota: options.cpuquota.map(i64::from) }
+    /// Leaves those that are still there to the next sweep: the engine went away, or does not get rid of them.
+    pub(super) fn leave(&self, engine: &EngineInner) {
+        let left = self.all().into_iter().map(|container| Thing::BuildStep(self.step(&container)));
+        engine.remaining.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
     }
 }
 
