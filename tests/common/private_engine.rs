@@ -117,6 +117,19 @@ impl PrivateEngine {
         }
     }
 
+    /// What its images, containers and volumes take on the disk, with all that it keeps beside them.
+    pub fn stored_bytes(&self) -> u64 {
+        let measured = as_root("du")
+            .args(["--summarize", "--one-file-system", "--block-size=1"])
+            .arg(self.folder.path().join("data"))
+            .output()
+            .expect("du can be run");
+        // A file that goes away meanwhile is a complaint, and no reason to know nothing.
+        let told = String::from_utf8_lossy(&measured.stdout).into_owned();
+        let bytes = told.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
+        bytes.unwrap_or_else(|| panic!("du: {told}{}", String::from_utf8_lossy(&measured.stderr)))
+    }
+
     /// Kills the daemon, as a crash or an operator would; its containers stay for the next one to find.
     pub fn down(&mut self) {
         let mut daemon = self.daemon.take().expect("it is up");
