@@ -6,6 +6,7 @@ use std::time::Duration;
 use drydock::clock::Clock;
 use drydock::store::Store;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::server::{Database, Installation, PrivateEngine, Process};
 /// kill takes one from whatever was under way, and here no kill may be the end of anything.
 const SETTINGS: &str = r#"
 [worker]
-slots = 3
+slots = 2
 lease = "3s"
 attempts = 100
 backoff = "100ms"
@@ -62,6 +63,8 @@ pub struct Night {
     /// Beside the server, where the database is for several.
     worker: Option<Process>,
     has_worker: bool,
+    /// Whose turn it is, from the last to the next.
+    victims: Vec<Victim>,
     random: StdRng,
     seed: u64,
     kills: usize,
@@ -90,6 +93,7 @@ impl Night {
             address: Address::new(None),
             worker: None,
             has_worker: database == Database::Postgres,
+            victims: Vec::new(),
             random: StdRng::seed_from_u64(seed),
             seed,
             kills,
@@ -196,13 +200,17 @@ impl Night {
         longest.mul_f64(self.random.random())
     }
 
+    /// The next to be killed. All have their turn, the engine less often: it takes its time to come back, in which
+    /// nothing happens.
     fn victim(&mut self) -> Victim {
-        let victims: &[Victim] = if self.has_worker {
-            &[Victim::Server, Victim::Worker, Victim::Engine]
-        } else {
-            &[Victim::Server, Victim::Engine]
-        };
-        victims[self.random.random_range(0..victims.len())]
+        if self.victims.is_empty() {
+            self.victims = vec![Victim::Server, Victim::Server, Victim::Engine];
+            if self.has_worker {
+                self.victims.extend([Victim::Worker, Victim::Worker]);
+            }
+            self.victims.shuffle(&mut self.random);
+        }
+        self.victims.pop().expect("there is always one")
     }
 
     /// Kills one and starts it again after a while.
@@ -222,6 +230,8 @@ impl Night {
             }
             Victim::Engine => {
                 self.engine.down();
+                // One that is back at once may be taken for one that was never away.
+                let pause = if self.random.random_bool(0.4) { Duration::ZERO } else { pause };
                 tokio::time::sleep(pause).await;
                 self.engine.up();
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use drydock::clock::Clock;
 use drydock::store::Store;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -18,6 +19,9 @@ use crate::server::{Installation, packed};
 /// Submissions that may wait or be graded at a time: enough that every moment has some in all phases, and few
 /// enough that the night ends soon after the last kill.
 const UNDER_WAY: usize = 10;
+
+/// Longer than servers are killed in a row: one that ended by itself would not be started again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A submission that the server answered to have accepted.
 pub struct Accepted {
@@ -85,7 +89,14 @@ pub async fn hand_in(
     let files: Vec<(&str, &[u8])> = files.iter().map(|(path, content)| (*path, content.as_slice())).collect();
     let archive = packed(&files);
     let key = Uuid::from_u128(u128::from(nonce)).to_string();
+    let began = Clock::system().stopwatch();
     loop {
+        assert!(
+            began.elapsed() < ANSWERED_WITHIN,
+            "{}: never answered, by {:?}",
+            kind.what,
+            *address.borrow()
+        );
         let server = address.borrow().clone();
         if let Some(server) = server {
             let sent = installation.try_hand_in_at(&server, kind.exercise, archive.clone(), &key).await;

@@ -32,13 +32,13 @@ stack:
       ready: {port: 8080, within: 20s}
       mounts: [{volume: data, target: /data}]
   volumes: [data]
-limits: {memory: 64MiB, cpus: 1, pids: 64, disk: 64MiB, build_time: 30s, run_time: 60s, log: 64KiB}
+limits: {memory: 64MiB, cpus: 1, pids: 64, disk: 64MiB, build_time: 60s, run_time: 120s, log: 64KiB}
 checks:
   - {id: handed, title: Handed in, hint: start, file: {path: start}}
   - {id: built, title: Built, hint: COPY, image_file: {path: /start}}
   - {id: greets, title: It greets, hint: It greets., http: {port: 8080, body: {contains: 'hello ${random}'}}}
   - {id: stays, title: It stays, hint: It stays., stays_up: {for: 1s}}
-  - {id: stops, title: It stops, hint: trap, stops: {within: 2s, exit_code: 0}}
+  - {id: stops, title: It stops, hint: trap, stops: {within: 5s, exit_code: 0}}
 "
     ),
     exercise!(
@@ -46,7 +46,19 @@ checks:
         "
 build: {}
 stack: {services: {app: {}}}
-limits: {memory: 48MiB, cpus: 1, pids: 32, disk: 32MiB, build_time: 4s, run_time: 20s, log: 64KiB}
+limits: {memory: 48MiB, cpus: 1, pids: 32, disk: 32MiB, build_time: 60s, run_time: 20s, log: 64KiB}
+checks:
+  - {id: handed, title: Handed in, hint: Dockerfile, file: {path: Dockerfile}}
+  - {id: ends, title: It ends well, hint: It ends., exit: {code: 0, within: 2s}}
+"
+    ),
+    // Whose build never ends.
+    exercise!(
+        "endless",
+        "
+build: {}
+stack: {services: {app: {}}}
+limits: {memory: 48MiB, cpus: 1, pids: 32, disk: 32MiB, build_time: 3s, run_time: 20s, log: 64KiB}
 checks:
   - {id: handed, title: Handed in, hint: Dockerfile, file: {path: Dockerfile}}
   - {id: ends, title: It ends well, hint: It ends., exit: {code: 0, within: 2s}}
@@ -58,7 +70,7 @@ checks:
         "
 build: {}
 stack: {services: {app: {}}}
-limits: {memory: 48MiB, cpus: 1, pids: 32, disk: 32MiB, build_time: 30s, run_time: 40s, log: 64KiB}
+limits: {memory: 48MiB, cpus: 1, pids: 32, disk: 32MiB, build_time: 60s, run_time: 40s, log: 64KiB}
 checks:
   - {id: handed, title: Handed in, hint: Dockerfile, file: {path: Dockerfile}}
   - {id: ends, title: It ends well, hint: It ends., exit: {code: 0, within: 20s}}
@@ -67,11 +79,23 @@ checks:
     exercise!(
         "composed",
         "
-compose: {within: 20s}
-limits: {memory: 64MiB, cpus: 1, pids: 32, disk: 64MiB, build_time: 30s, run_time: 60s, log: 64KiB}
+compose: {within: 60s}
+limits: {memory: 64MiB, cpus: 1, pids: 32, disk: 64MiB, build_time: 60s, run_time: 120s, log: 64KiB}
 checks:
   - {id: handed, title: Handed in, hint: compose, file: {path: compose.yaml}}
-  - {id: up, title: Up, hint: Up., compose_health: {within: 15s}}
+  - {id: up, title: Up, hint: Up., compose_health: {within: 60s}}
+  - {id: serves, title: It serves, hint: fill, http: {service: web, port: 8080, path: /page, body: {contains: filled}}}
+"
+    ),
+    // For what is never healthy.
+    exercise!(
+        "sickly",
+        "
+compose: {within: 3s}
+limits: {memory: 64MiB, cpus: 1, pids: 32, disk: 64MiB, build_time: 60s, run_time: 60s, log: 64KiB}
+checks:
+  - {id: handed, title: Handed in, hint: compose, file: {path: compose.yaml}}
+  - {id: up, title: Up, hint: Up., compose_health: {within: 3s}}
   - {id: serves, title: It serves, hint: fill, http: {service: web, port: 8080, path: /page, body: {contains: filled}}}
 "
     ),
@@ -237,7 +261,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         what: "a stack that is never healthy",
-        exercise: "composed",
+        exercise: "sickly",
         files: &[("compose.yaml", SICK_COMPOSE)],
         verdict: "failed",
         outcomes: &[("handed", "passed"), ("up", "failed"), ("serves", "passed")],
@@ -264,8 +288,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         what: "a fork bomb in the build",
-        exercise: "narrow",
-        files: &[("Dockerfile", "FROM busybox:1.37\nRUN b() { b | b & }; b; sleep 1000 # @NONCE@\n")],
+        exercise: "endless",
+        files: &[("Dockerfile", "FROM busybox:1.37\nRUN echo @NONCE@; b() { b | b & }; b; sleep 1000\n")],
         verdict: "failed",
         outcomes: &[("handed", "passed"), ("ends", "skipped")],
         says: "",
