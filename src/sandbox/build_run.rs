@@ -106,7 +106,7 @@ pub(super) async fn run(
         options.session = Some(session.id.clone());
         options.extrahosts = Some(format!("{}:127.0.0.1", session::name_of(&job.secrets)));
     }
-    let (containers, beginning) = Containers::of(&options);
+    let (containers, beginning) = Containers::of(engine, &options, began)?;
     let mut reader = Reader::new(log, making, containers.clone());
     let outcome = {
         let mut stream = if buildkit {

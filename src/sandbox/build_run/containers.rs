@@ -13,10 +13,11 @@ use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
     BuildImageOptions, EventsOptionsBuilder, InspectContainerOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
-use super::super::build_step::{Bounds, BuildStepContainer};
+use super::super::build_step::{BegunBuild, Bounds, BuildStepContainer};
 use super::super::disk::IMMEASURABLE;
 use super::super::engine::{CALL, EngineInner, SLOW_CALL};
 use super::super::error::{Error, status};
@@ -43,16 +44,24 @@ pub(super) struct Containers {
     /// Each as it begins, for [`bound_processes`].
     announce: mpsc::UnboundedSender<String>,
     bounds: Bounds,
+    build: BegunBuild,
 }
 
 impl Containers {
     /// Those of one build, and how their beginnings are heard of.
-    pub(super) fn of(options: &BuildImageOptions) -> (Self, mpsc::UnboundedReceiver<String>) {
+    ///
+    /// # Errors
+    /// When the build cannot be noted.
+    pub(super) fn of(
+        engine: &EngineInner,
+        options: &BuildImageOptions,
+        began: DateTime<Utc>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<String>), Error> {
         let (announce, beginning) = mpsc::unbounded_channel();
-        (
-            Self { named: Arc::default(), made: Arc::default(), announce, bounds: Bounds::of(options) },
-            beginning,
-        )
+        let bounds = Bounds::of(options);
+        let build = BegunBuild::new(bounds, began);
+        build.note(engine)?;
+        Ok((Self { named: Arc::default(), made: Arc::default(), announce, bounds, build }, beginning))
     }
 
     /// The builder says that it runs a step in it.
@@ -141,6 +150,7 @@ impl Containers {
     pub(super) fn leave(&self, engine: &EngineInner) {
         let left = self.all().into_iter().map(|container| Thing::BuildStep(self.step(&container)));
         engine.remaining.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+        engine.lost_builds.lock().unwrap_or_else(PoisonError::into_inner).push(self.build);
     }
 }
 
@@ -200,13 +210,13 @@ pub(super) async fn bound_processes(
 pub(super) async fn was_out_of_memory(
     engine: &EngineInner,
     container: &str,
-    began: chrono::DateTime<chrono::Utc>,
+    began: DateTime<Utc>,
     suspected: bool,
 ) -> bool {
     // The engine tells of it a moment after the process' end.
     let grace = if suspected { 500 } else { 0 };
     let until = engine.context.clock.now() + chrono::Duration::milliseconds(grace);
-    let stamp = |time: chrono::DateTime<chrono::Utc>| time.format("%s%.9f").to_string();
+    let stamp = |time: DateTime<Utc>| time.format("%s%.9f").to_string();
     let filters = HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
         ("event".to_owned(), vec!["oom".to_owned()]),
