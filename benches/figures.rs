@@ -2,15 +2,17 @@
 //!
 //! A machine's speed says little by itself and this one may be noisy, so a grading is compared, in
 //! one run and in turns, with a shell script that does the same with plain docker commands
-//! (`benches/plain.sh`). The rest are plain measurements of the release binary under a load of its
+//! (`benches/plain.sh`), and a stack with docker compose (`benches/composed.sh`). The rest are plain measurements of the release binary under a load of its
 //! own making on the loopback address.
 //!
-//! `cargo bench -- grading`, `-- checks`, `-- server` and `-- lint` measure one part each.
+//! `cargo bench -- grading`, `-- checks`, `-- compose`, `-- server`, `-- load` (a part of `server`) and `-- lint` measure one part each.
 
 mod figures {
     pub mod grading;
     pub mod lint;
+    pub mod load;
     pub mod server;
+    pub mod stack;
 }
 
 use std::time::Duration;
@@ -27,8 +29,14 @@ fn main() -> anyhow::Result<()> {
     if wants("checks") {
         runtime.block_on(figures::grading::measure_checks())?;
     }
+    if wants("compose") {
+        runtime.block_on(figures::stack::measure())?;
+    }
     if wants("server") {
         runtime.block_on(figures::server::measure())?;
+    }
+    if wants("server") || wants("load") {
+        runtime.block_on(figures::load::measure())?;
     }
     if wants("lint") {
         figures::lint::measure()?;

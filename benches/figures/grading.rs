@@ -27,18 +27,18 @@ const CACHED_ROUNDS: usize = 15;
 const UNCACHED_ROUNDS: usize = 9;
 const IMAGE: &str = "drydock-bench-plain";
 /// Time for the clean-up of one side to end before the other begins.
-const BREATH: Duration = Duration::from_millis(1500);
+pub(super) const BREATH: Duration = Duration::from_millis(1500);
 
 /// A worker on the real engine with a store of its own.
-struct House {
-    folder: tempfile::TempDir,
-    store: Store,
+pub(super) struct House {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) store: Store,
     live: Live,
     person: Uuid,
     cohort: Uuid,
     shutdown: CancellationToken,
     working: tokio::task::JoinHandle<Result<(), NotReady>>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 pub async fn measure() -> anyhow::Result<()> {
@@ -176,7 +176,7 @@ fn variant(house: &House, round: usize, dockerfile: &str) -> anyhow::Result<Path
     Ok(folder)
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -230,14 +230,14 @@ fn exercise(house: &House, slug: &str, dockerfile: &str) -> anyhow::Result<Exerc
     read(&folder)
 }
 
-fn read(folder: &Path) -> anyhow::Result<Exercise> {
+pub(super) fn read(folder: &Path) -> anyhow::Result<Exercise> {
     Exercise::read(folder).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })
 }
 
 impl House {
-    async fn build() -> anyhow::Result<Self> {
+    pub(super) async fn build() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let clock = Clock::system();
         let sandbox = SandboxSettings { builder: BuilderChoice::Classic, ..SandboxSettings::default() };
@@ -269,13 +269,17 @@ impl House {
     }
 
     /// Lets the worker end.
-    async fn close(self) -> anyhow::Result<()> {
+    pub(super) async fn close(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         Ok(self.working.await.context("the worker failed")??)
     }
 
     /// Hands in and waits, as a browser does, for the last event; the time between.
-    async fn grade(&self, exercise: &Exercise, folder: &Path) -> anyhow::Result<(Duration, Report)> {
+    pub(super) async fn grade(
+        &self,
+        exercise: &Exercise,
+        folder: &Path,
+    ) -> anyhow::Result<(Duration, Report)> {
         let limits = ContentLimits { archive_bytes: 1 << 20, unpacked_bytes: 1 << 20, entries: 100 };
         let content = Content::from_folder(folder, &limits)?;
         let new = NewSubmission {

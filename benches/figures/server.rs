@@ -27,7 +27,17 @@ const REQUESTS_PER_CLIENT: usize = 60;
 const WORKSHOP: &str = "bench";
 
 /// Ends the server when the measurement ends, however it does.
-struct Running(Child);
+pub(super) struct Running(Child);
+
+impl Running {
+    /// SIGTERM, on which it removes everything of its own from the engine.
+    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        ensure!(self.0.wait()?.success(), "the server did not end well");
+        Ok(())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -37,8 +47,8 @@ impl Drop for Running {
 }
 
 /// Who measures: a session in the browser's form.
-struct SignedIn {
-    cookie: String,
+pub(super) struct SignedIn {
+    pub(super) cookie: String,
 }
 
 pub async fn measure() -> anyhow::Result<()> {
@@ -61,17 +71,13 @@ pub async fn measure() -> anyhow::Result<()> {
 
     let address = free_address()?;
     let stopwatch = clock.stopwatch();
-    let server = start(&data, &url, &exercises, address)?;
+    let server = start(&data, &url, &exercises, address, &["--no-worker"], &[])?;
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(CLIENTS)
         .build()?;
     let base = format!("http://{address}");
-    while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
-    {
-        ensure!(stopwatch.elapsed() < Duration::from_secs(60), "the server did not become ready");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    ready(&clock, &client, &base).await?;
     println!("start to ready: {}", ms(stopwatch.elapsed()));
     tokio::time::sleep(Duration::from_secs(1)).await;
     println!("resident memory, idle: {:.1} MiB", resident(&server)?);
@@ -140,13 +146,33 @@ async fn load(
     Ok(())
 }
 
-fn start(data: &Path, url: &str, exercises: &Path, address: SocketAddr) -> anyhow::Result<Running> {
+/// Waits until it can serve.
+pub(super) async fn ready(clock: &Clock, client: &reqwest::Client, base: &str) -> anyhow::Result<()> {
+    let stopwatch = clock.stopwatch();
+    while !client.get(format!("{base}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success())
+    {
+        ensure!(stopwatch.elapsed() < Duration::from_secs(60), "the server did not become ready");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+pub(super) fn start(
+    data: &Path,
+    url: &str,
+    exercises: &Path,
+    address: SocketAddr,
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Running> {
     let child = Command::new(env!("CARGO_BIN_EXE_drydock"))
-        .args(["serve", "--no-worker", "--listen", &address.to_string()])
+        .args(["serve", "--listen", &address.to_string()])
+        .args(arguments)
         .env("DRYDOCK_DATA_DIR", data)
         .env("DRYDOCK_DATABASE_URL", url)
         .env("DRYDOCK_EXERCISES_DIR", exercises)
         .env("DRYDOCK_LOG", "warn")
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .spawn()
         .context("the server cannot be started")?;
@@ -154,7 +180,7 @@ fn start(data: &Path, url: &str, exercises: &Path, address: SocketAddr) -> anyho
 }
 
 /// A port that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(super) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
@@ -275,7 +301,7 @@ fn outcome(check: &drydock::exercises::CheckSpec, passes: bool) -> CheckReport {
     }
 }
 
-async fn sign_in(store: &Store, person: &Person) -> anyhow::Result<SignedIn> {
+pub(super) async fn sign_in(store: &Store, person: &Person) -> anyhow::Result<SignedIn> {
     let token = new_token();
     store.create_session(person.id, &hash_token(&token), &new_token(), Duration::from_secs(3600)).await?;
     Ok(SignedIn { cookie: format!("session={token}") })

@@ -106,7 +106,7 @@ pub(super) async fn run(
         options.session = Some(session.id.clone());
         options.extrahosts = Some(format!("{}:127.0.0.1", session::name_of(&job.secrets)));
     }
-    let (containers, beginning) = Containers::of(&options);
+    let (containers, beginning) = Containers::of(engine, &options, began)?;
     let mut reader = Reader::new(log, making, containers.clone());
     let outcome = {
         let mut stream = if buildkit {
@@ -116,14 +116,16 @@ pub(super) async fn run(
         };
         tokio::select! {
             biased;
-            () = engine.closing.cancelled() => Outcome::Closing,
-            () = tokio::time::sleep(within) => Outcome::TimedOut,
-            () = watch_disk(engine, &containers, disk_bytes) => Outcome::DiskFull,
+            () = engine.closing.cancelled() => Ok(Outcome::Closing),
+            () = tokio::time::sleep(within) => Ok(Outcome::TimedOut),
+            () = watch_disk(engine, &containers, disk_bytes) => Ok(Outcome::DiskFull),
             never = bound_processes(engine, beginning) => match never {},
-            outcome = reader.follow(&mut stream) => outcome?,
+            outcome = reader.follow(&mut stream) => outcome,
         }
         // The stream is dropped here: the connection ends, and with it the build.
     };
+    // An engine that went away has left the step as it was.
+    let outcome = outcome.inspect_err(|_| containers.leave(engine))?;
     reader.log.flush();
     let step = reader.step();
     if !matches!(outcome, Outcome::Said(..) | Outcome::Done) {

@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 use super::disk::Surveyor;
 use super::engine::{CALL, EngineInner, SLOW_CALL};
-use super::error::{Error, engine_words, status};
+use super::error::{Error, engine_words, is_connection_trouble, status};
 use super::output::Recorder;
 use super::owned::{Ledger, Thing};
 use super::refusal::StartError;
@@ -423,9 +423,20 @@ impl EngineInner {
         let mut attempts = 0;
         loop {
             let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-            // Any answer is a reason to look; the code comes from the inspection.
-            let _ = self.docker.wait_container(id, Some(options)).next().await;
+            // The code comes from the inspection.
+            let told = self.docker.wait_container(id, Some(options)).next().await;
+            let was_away = match &told {
+                Some(Ok(_)) => false,
+                Some(Err(error)) => is_connection_trouble(error),
+                None => true,
+            };
             match self.inspect_end(id).await {
+                // An engine that was away ends what still ran when it comes back, and much may have happened
+                // meanwhile: that is not how the container would have ended.
+                Ok(Some(_)) if was_away => {
+                    let action = "tell how a container ended".into();
+                    return Err(Error::Engine { action, cause: "it went away meanwhile".into() });
+                }
                 Ok(Some(state)) => return Ok(state),
                 Ok(None) => {}
                 Err(error) if attempts >= 5 => return Err(error),

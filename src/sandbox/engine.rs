@@ -13,6 +13,7 @@ use bollard::errors::Error as EngineError;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::build_step::BegunBuild;
 use super::builder::{self, Chooser};
 use super::error::{Error, is_not_running};
 use super::labels::Labels;
@@ -86,6 +87,8 @@ pub(super) struct EngineInner {
     pub(super) pool: Pool,
     /// What could not be removed yet.
     pub(super) remaining: Mutex<Vec<Thing>>,
+    /// Builds whose end nobody saw, because the engine went away.
+    pub(super) lost_builds: Mutex<Vec<BegunBuild>>,
     /// Work that must end before the process does: making things and removing them.
     pub(super) tasks: TaskTracker,
     /// Set when the connection is shut down.
@@ -125,6 +128,7 @@ impl Engine {
             builder: Chooser::default(),
             pool: Pool::default(),
             remaining: Mutex::default(),
+            lost_builds: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         });

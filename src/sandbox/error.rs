@@ -61,7 +61,7 @@ impl Error {
 }
 
 /// Whether the engine could not be reached at all, or went away in the middle.
-fn is_connection_trouble(error: &EngineError) -> bool {
+pub(super) fn is_connection_trouble(error: &EngineError) -> bool {
     matches!(
         error,
         EngineError::SocketNotFoundError(_)

@@ -19,6 +19,7 @@ mod build_cache;
 mod build_failure;
 mod build_log;
 mod build_run;
+mod build_step;
 mod builder;
 mod container;
 mod disk;

@@ -16,6 +16,7 @@ use futures::future::{BoxFuture, join_all};
 
 use super::build::BuildRequest;
 use super::build_cache::Pin;
+use super::build_step::BuildStepContainer;
 use super::engine::{Engine, EngineInner, SLOW_CALL};
 use super::error::{Error, status};
 use super::limits::Limits;
@@ -82,6 +83,8 @@ pub(super) enum Thing {
     Surveyor(String),
     /// With its anonymous volumes.
     Container(String),
+    /// The container of a build's step, if it is one.
+    BuildStep(BuildStepContainer),
     Network(String),
     /// By its name. Goes after the containers that have it.
     Volume(String),
@@ -95,8 +98,13 @@ impl Thing {
 
     /// Removes it by force. One that is not there is as good as removed.
     pub(super) async fn remove(&self, engine: &EngineInner) -> Result<(), Error> {
+        if let Self::BuildStep(step) = self
+            && !step.is_there(engine).await?
+        {
+            return Ok(());
+        }
         let (action, removed) = match self {
-            Self::Container(id) | Self::Surveyor(id) => {
+            Self::Container(id) | Self::Surveyor(id) | Self::BuildStep(BuildStepContainer { id, .. }) => {
                 let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
                 let action = "remove a container";
                 let removal = engine.docker.remove_container(id, Some(options));
@@ -118,7 +126,7 @@ impl Thing {
             Err(error) if status(&error) == Some(404) => Ok(()),
             // Someone else is removing this container right now.
             Err(error)
-                if status(&error) == Some(409) && matches!(self, Self::Container(_) | Self::Surveyor(_)) =>
+                if status(&error) == Some(409) && !matches!(self, Self::Network(_) | Self::Volume(_)) =>
             {
                 Ok(())
             }
@@ -311,7 +319,7 @@ impl EngineInner {
         let (surveyors, rest): (Vec<_>, Vec<_>) =
             things.into_iter().partition(|thing| matches!(thing, Thing::Surveyor(_)));
         let (containers, ground): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|thing| matches!(thing, Thing::Container(_)));
+            rest.into_iter().partition(|thing| matches!(thing, Thing::Container(_) | Thing::BuildStep(_)));
         for batch in [surveyors, containers, ground] {
             let removed = join_all(batch.into_iter().map(|thing| async {
                 let result = thing.remove(self).await;

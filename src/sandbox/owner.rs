@@ -6,8 +6,9 @@
 //! when its lock can be taken (or its file is gone). No clock and no heartbeat is involved, and a
 //! process that hangs is still alive.
 //!
-//! Beside the lock stands `<owner id>.images`, the journal of the builder: one id per line of each
-//! image layer the classic builder reported, because those carry no label until the build ends.
+//! Beside the lock stand the journals of the builder, because what a build makes carries no label: in
+//! `<owner id>.images` the id of each image layer that the classic builder reported, in
+//! `<owner id>.steps` each container that it ran a step in (see `build_step.rs`); one per line.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -19,6 +20,8 @@ use super::error::Error;
 
 const RUNNING: &str = "running";
 const INSTALLATION: &str = "installation-id";
+const IMAGES: &str = "images";
+const STEPS: &str = "steps";
 
 /// This process as an owner. Its lock is released when this is dropped.
 #[derive(Debug)]
@@ -61,7 +64,12 @@ impl Owner {
 
     /// Where the builder notes each image it makes, one id per line, as soon as it hears of it.
     pub(super) fn image_journal(&self) -> PathBuf {
-        journal(&self.running, &self.id)
+        journal(&self.running, &self.id, IMAGES)
+    }
+
+    /// Where the builder notes each container that a step runs in.
+    pub(super) fn step_journal(&self) -> PathBuf {
+        journal(&self.running, &self.id, STEPS)
     }
 
     /// Whether `owner` has ended: its lock can be taken, or its file is gone.
@@ -100,12 +108,21 @@ impl Owner {
         Ok(ids)
     }
 
-    /// The images a dead owner noted, in the order they were made; empty without a journal.
+    /// The images an owner noted, in the order they were made; empty without a journal.
     pub(super) fn journalled_images(&self, owner: &str) -> io::Result<Vec<String>> {
+        self.journalled(owner, IMAGES)
+    }
+
+    /// What an owner noted of the containers of its builds' steps; empty without a journal.
+    pub(super) fn journalled_steps(&self, owner: &str) -> io::Result<Vec<String>> {
+        self.journalled(owner, STEPS)
+    }
+
+    fn journalled(&self, owner: &str, of: &str) -> io::Result<Vec<String>> {
         if !is_id(owner) {
             return Ok(Vec::new());
         }
-        match std::fs::read_to_string(journal(&self.running, owner)) {
+        match std::fs::read_to_string(journal(&self.running, owner, of)) {
             Ok(text) => Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -117,7 +134,9 @@ impl Owner {
         if !is_id(owner) {
             return Ok(());
         }
-        for path in [journal(&self.running, owner), self.running.join(owner)] {
+        let journals = [IMAGES, STEPS].map(|of| journal(&self.running, owner, of));
+        // The lock last: without it nobody would look for the journals again.
+        for path in journals.into_iter().chain([self.running.join(owner)]) {
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -140,8 +159,8 @@ pub(super) enum Status {
     Dead(Option<File>),
 }
 
-fn journal(running: &Path, owner: &str) -> PathBuf {
-    running.join(format!("{owner}.images"))
+fn journal(running: &Path, owner: &str, of: &str) -> PathBuf {
+    running.join(format!("{owner}.{of}"))
 }
 
 /// Owner ids are 32 hex digits; anything else could not be a file name of ours.

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 use futures::future::join_all;
 
 use super::build_cache::{remove_unnamed, unheard};
+use super::build_step::{BegunBuild, BuildStepContainer, never_started};
 use super::engine::{Engine, EngineInner, SLOW_CALL};
 use super::error::Error;
 use super::labels::{OWNER, ROLE};
@@ -83,6 +84,7 @@ impl Engine {
 impl EngineInner {
     pub(super) async fn sweep(self: &Arc<Self>) -> Result<Swept, Error> {
         self.retry_removals().await;
+        self.remove_lost_steps().await?;
         self.builder.cache.adopt_unheard(self).await?;
         let belongings = Box::pin(self.list_all()).await?;
         let mut owners: BTreeSet<String> = belongings.keys().cloned().collect();
@@ -136,6 +138,10 @@ impl EngineInner {
         swept: &mut Swept,
     ) -> Result<bool, Error> {
         let mut all = true;
+        let (steps, more) = self.left_steps(owner).await?;
+        let (removed, whole) = self.remove_all(steps).await;
+        swept.containers += removed;
+        all &= whole && !more;
         for containers in [&theirs.surveyors, &theirs.containers] {
             let containers = containers.iter().map(|id| Thing::Container(id.clone()));
             let (removed, whole) = self.remove_all(containers.collect()).await;
@@ -157,6 +163,38 @@ impl EngineInner {
         let removal = remove_unnamed(self, owner, &images).await;
         swept.images += removal.removed;
         Ok(all && removal.left.is_empty() && !unheard.more)
+    }
+
+    /// The containers of an owner's builds that are still there, and whether there may be more in a moment.
+    async fn left_steps(&self, owner: &str) -> Result<(Vec<Thing>, bool), Error> {
+        let noted = self.owner.journalled_steps(owner).map_err(|error| unreadable(&error))?;
+        if noted.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let there = self.call("list containers", self.docker.list_containers(Some(options))).await?;
+        let there: Vec<String> = there.into_iter().filter_map(|container| container.id).collect();
+        let steps = noted.iter().filter_map(|line| BuildStepContainer::noted(line));
+        let mut left: Vec<_> = steps
+            .filter(|step| there.iter().any(|id| id.starts_with(&step.id)))
+            .map(Thing::BuildStep)
+            .collect();
+        let builds: Vec<_> = noted.iter().filter_map(|line| BegunBuild::noted(line)).collect();
+        let (unheard, more) = never_started(self, &builds).await?;
+        left.extend(unheard.into_iter().map(Thing::BuildStep));
+        Ok((left, more))
+    }
+
+    /// Removes what the engine had made of this owner's builds when it went away, and had not told yet.
+    async fn remove_lost_steps(&self) -> Result<(), Error> {
+        let builds = self.lost_builds.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (steps, more) = never_started(self, &builds).await?;
+        let (_, whole) = self.remove_all(steps.into_iter().map(Thing::BuildStep).collect()).await;
+        if whole && !more {
+            let mut lost = self.lost_builds.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.retain(|build| !builds.contains(build));
+        }
+        Ok(())
     }
 
     async fn remove_all(&self, things: Vec<Thing>) -> (usize, bool) {

@@ -96,6 +96,26 @@ impl PrivateEngine {
 
     /// Starts the daemon, on the data that an earlier one left.
     pub fn up(&mut self) {
+        let written = self.log().len();
+        if self.try_up() {
+            return;
+        }
+        let log = self.log().split_off(written);
+        // Docker 20.10 does not start on the books of one that was killed while it removed a network. Without
+        // its list of networks it does; that is what an operator gives it, too.
+        assert!(log.contains("libnetwork.(*controller).reservePools"), "dockerd does not start:\n{log}");
+        println!("the private engine cannot read its list of networks; it goes on without");
+        let networks = self.folder.path().join("data/network/files/local-kv.db");
+        assert!(as_root("rm").arg(networks).status().unwrap().success());
+        assert!(self.try_up(), "dockerd does not start, not even without its networks:\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts the daemon and waits until it answers; `false` if it ends instead.
+    fn try_up(&mut self) -> bool {
         assert!(self.daemon.is_none(), "it is up");
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(at("log")).unwrap();
@@ -103,7 +123,7 @@ impl PrivateEngine {
         for stale in ["pid", "exec/containerd/containerd.pid"] {
             let _ = as_root("rm").arg("-f").arg(at(stale)).status();
         }
-        let daemon = as_root("nsenter")
+        let mut daemon = as_root("nsenter")
             .args(["--target", &self.init(), "--mount", "--net", "--pid", "--"])
             .args(["dockerd", "--config-file", &at("daemon.json"), "--host", &self.host()])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
@@ -114,13 +134,30 @@ impl PrivateEngine {
             .stderr(log)
             .spawn()
             .expect("nsenter can be run");
-        self.daemon = Some(daemon);
         let started = Clock::system().stopwatch();
         while !self.docker().arg("version").output().is_ok_and(|output| output.status.success()) {
-            let log = || std::fs::read_to_string(at("log")).unwrap_or_default();
-            assert!(started.elapsed() < Duration::from_secs(40), "dockerd does not start:\n{}", log());
+            if daemon.try_wait().unwrap().is_some() {
+                return false;
+            }
+            // Containers that do not heed its signal take it ten seconds.
+            assert!(started.elapsed() < Duration::from_secs(60), "dockerd does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
+        self.daemon = Some(daemon);
+        true
+    }
+
+    /// What its images, containers and volumes take on the disk, with all that it keeps beside them.
+    pub fn stored_bytes(&self) -> u64 {
+        let measured = as_root("du")
+            .args(["--summarize", "--one-file-system", "--block-size=1"])
+            .arg(self.folder.path().join("data"))
+            .output()
+            .expect("du can be run");
+        // A file that goes away meanwhile is a complaint, and no reason to know nothing.
+        let told = String::from_utf8_lossy(&measured.stdout).into_owned();
+        let bytes = told.split_whitespace().next().and_then(|bytes| bytes.parse().ok());
+        bytes.unwrap_or_else(|| panic!("du: {told}{}", String::from_utf8_lossy(&measured.stderr)))
     }
 
     /// Kills the daemon, as a crash or an operator would; its containers stay for the next one to find.

@@ -254,9 +254,23 @@ impl Installation {
         }
     }
 
+    /// The lines with this in them that any process logged so far, those that were killed too.
+    pub fn logged(&self, wanted: &str) -> Vec<String> {
+        let logs = self.logs.lock().unwrap();
+        let lines = logs.iter().flat_map(|log| {
+            let log = log.lock().unwrap();
+            log.lines().filter(|line| line.contains(wanted)).map(str::to_owned).collect::<Vec<_>>()
+        });
+        lines.collect()
+    }
+
     /// A request to the API with somebody's token.
     pub async fn get(&self, server: &Process, token: &str, path: &str) -> Result<Value, reqwest::Error> {
-        let url = format!("http://{}{path}", server.address);
+        self.get_at(&server.address, token, path).await
+    }
+
+    async fn get_at(&self, address: &str, token: &str, path: &str) -> Result<Value, reqwest::Error> {
+        let url = format!("http://{address}{path}");
         let response = self.http.get(url).bearer_auth(token).send().await?.error_for_status()?;
         response.json().await
     }
@@ -286,12 +300,22 @@ impl Installation {
         archive: Vec<u8>,
         key: &str,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
-        let cohorts = self.get(server, &self.student, "/api/v1/cohorts").await?;
+        self.try_hand_in_at(&server.address, exercise, archive, key).await
+    }
+
+    /// The same where a server listens, or did.
+    pub async fn try_hand_in_at(
+        &self,
+        address: &str,
+        exercise: &str,
+        archive: Vec<u8>,
+        key: &str,
+    ) -> Result<(StatusCode, Value), reqwest::Error> {
+        let cohorts = self.get_at(address, &self.student, "/api/v1/cohorts").await?;
         let cohort = cohorts.pointer("/0/id").or_else(|| cohorts.pointer("/cohorts/0/id"));
         let cohort =
             cohort.and_then(Value::as_str).unwrap_or_else(|| panic!("no cohort in {cohorts}")).to_owned();
-        let url =
-            format!("http://{}/api/v1/cohorts/{cohort}/exercises/{exercise}/submissions", server.address);
+        let url = format!("http://{address}/api/v1/cohorts/{cohort}/exercises/{exercise}/submissions");
         let request = self.http.post(url).bearer_auth(&self.student).header("idempotency-key", key);
         let response = request.header("content-type", "application/gzip").body(archive).send().await?;
         Ok((response.status(), response.json().await?))

@@ -13,13 +13,15 @@ use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
     BuildImageOptions, EventsOptionsBuilder, InspectContainerOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use super::super::build_step::{BegunBuild, Bounds, BuildStepContainer};
 use super::super::disk::IMMEASURABLE;
 use super::super::engine::{CALL, EngineInner, SLOW_CALL};
-use super::super::error::status;
-use super::super::labels;
+use super::super::error::{Error, status};
+use super::super::owned::Thing;
 
 /// How often all steps of a build together may write what one of them may.
 const TOGETHER: u64 = 4;
@@ -33,7 +35,7 @@ const HANG_UP: Duration = Duration::from_secs(2);
 const PERSIST: Duration = Duration::from_mins(1);
 
 /// The containers in which the classic builder says it runs steps. Beware: a step's output can name
-/// others, so nothing is removed but what [`Containers::is_step`].
+/// others, so nothing is removed but what [`BuildStepContainer::is_there`] takes for one.
 #[derive(Clone)]
 pub(super) struct Containers {
     named: Arc<Mutex<HashSet<String>>>,
@@ -42,24 +44,42 @@ pub(super) struct Containers {
     /// Each as it begins, for [`bound_processes`].
     announce: mpsc::UnboundedSender<String>,
     bounds: Bounds,
+    build: BegunBuild,
 }
 
 impl Containers {
     /// Those of one build, and how their beginnings are heard of.
-    pub(super) fn of(options: &BuildImageOptions) -> (Self, mpsc::UnboundedReceiver<String>) {
+    ///
+    /// # Errors
+    /// When the build cannot be noted.
+    pub(super) fn of(
+        engine: &EngineInner,
+        options: &BuildImageOptions,
+        began: DateTime<Utc>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<String>), Error> {
         let (announce, beginning) = mpsc::unbounded_channel();
-        (
-            Self { named: Arc::default(), made: Arc::default(), announce, bounds: Bounds::of(options) },
-            beginning,
-        )
+        let bounds = Bounds::of(options);
+        let build = BegunBuild::new(bounds, began);
+        build.note(engine)?;
+        Ok((Self { named: Arc::default(), made: Arc::default(), announce, bounds, build }, beginning))
     }
 
-    pub(super) fn add(&self, container: &str) {
+    /// The builder says that it runs a step in it.
+    ///
+    /// # Errors
+    /// When it cannot be noted.
+    pub(super) fn add(&self, engine: &EngineInner, container: &str) -> Result<(), Error> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.len() < WATCHED && named.insert(container.to_owned()) {
+            self.step(container).note(engine)?;
             // Nobody listens any more only when the build is over.
             let _ = self.announce.send(container.to_owned());
         }
+        Ok(())
+    }
+
+    fn step(&self, container: &str) -> BuildStepContainer {
+        BuildStepContainer::new(container, self.bounds)
     }
 
     /// A step was written down as this image, and did not come from the cache.
@@ -97,9 +117,16 @@ impl Containers {
         let began = engine.context.clock.stopwatch();
         while began.elapsed() < PERSIST {
             for container in self.all() {
-                if !self.is_step(engine, &container).await {
-                    self.forget(&container);
-                } else if began.elapsed() >= HANG_UP {
+                match self.step(&container).is_there(engine).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.forget(&container);
+                        continue;
+                    }
+                    // There is nobody to wait for.
+                    Err(_) => return self.leave(engine),
+                }
+                if began.elapsed() >= HANG_UP {
                     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
                     let removal = engine.docker.remove_container(&container, Some(options));
                     let removed = engine.answer("remove a build's container", SLOW_CALL, removal).await;
@@ -116,32 +143,14 @@ impl Containers {
         for container in self.all() {
             tracing::error!(container, "build.step_survived");
         }
+        self.leave(engine);
     }
 
-    /// Whether a container is there and is a step of this build: none of ours, and with just the
-    /// bounds that were asked for.
-    async fn is_step(&self, engine: &EngineInner, container: &str) -> bool {
-        let inspecting = engine.docker.inspect_container(container, None);
-        let Ok(Ok(found)) = engine.answer("inspect a build's container", CALL, inspecting).await else {
-            return false;
-        };
-        // A step has the labels of its image, and those may be called like ours.
-        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-        let bounds = found.host_config.map(|host| Bounds { memory: host.memory, cpu_quota: host.cpu_quota });
-        labels.get(labels::SERVER) != Some(&engine.labels.server) && bounds.as_ref() == Some(&self.bounds)
-    }
-}
-
-/// What tells a build's step from other containers of the engine: they carry no name or label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bounds {
-    memory: Option<i64>,
-    cpu_quota: Option<i64>,
-}
-
-impl Bounds {
-    fn of(options: &BuildImageOptions) -> Self {
-        Self { memory: options.memory.map(i64::from), cpu_quota: options.cpuquota.map(i64::from) }
+    /// Leaves those that are still there to the next sweep: the engine went away, or does not get rid of them.
+    pub(super) fn leave(&self, engine: &EngineInner) {
+        let left = self.all().into_iter().map(|container| Thing::BuildStep(self.step(&container)));
+        engine.remaining.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+        engine.lost_builds.lock().unwrap_or_else(PoisonError::into_inner).push(self.build);
     }
 }
 
@@ -201,13 +210,13 @@ pub(super) async fn bound_processes(
 pub(super) async fn was_out_of_memory(
     engine: &EngineInner,
     container: &str,
-    began: chrono::DateTime<chrono::Utc>,
+    began: DateTime<Utc>,
     suspected: bool,
 ) -> bool {
     // The engine tells of it a moment after the process' end.
     let grace = if suspected { 500 } else { 0 };
     let until = engine.context.clock.now() + chrono::Duration::milliseconds(grace);
-    let stamp = |time: chrono::DateTime<chrono::Utc>| time.format("%s%.9f").to_string();
+    let stamp = |time: DateTime<Utc>| time.format("%s%.9f").to_string();
     let filters = HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
         ("event".to_owned(), vec!["oom".to_owned()]),

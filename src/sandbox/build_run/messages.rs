@@ -134,7 +134,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         if let Some(found) = STEP.captures(text) {
             self.classic_step(&found[1], &found[2], &found[3]);
         } else if let Some(found) = RUNNING.captures(text) {
-            self.containers.add(&found[1]);
+            self.containers.add(self.making.engine(), &found[1])?;
             self.running = Some(found[1].to_owned());
             self.last_container.clone_from(&self.running);
         } else if let Some(found) = IMAGE.captures(text) {
