@@ -266,8 +266,17 @@ impl Sandbox {
             no_cache: false,
         };
         let mut making = Making::new(engine);
-        let ended = run(engine, job, log, &mut making).await;
-        let finished = self.finish(ended?, builder, &request, &dockerfile, log, making).await;
+        let mut ended = run(engine, job.clone(), log, &mut making).await?;
+        if let Ended::Built { image, .. } = &ended
+            && !making.name(image).await?
+        {
+            log.note("An image of the cache was gone; building it again.");
+            ended = run(engine, job, log, &mut making).await?;
+            if let Ended::Built { image, .. } = &ended {
+                making.name(image).await?;
+            }
+        }
+        let finished = self.finish(ended, builder, &request, &dockerfile, log, making).await;
         self.trim_in_background(builder);
         finished
     }
@@ -287,7 +296,7 @@ impl Sandbox {
         let (reason, sentence) = match ended {
             Ended::Built { image, steps } => {
                 let size_bytes = self.size_of(&image).await?;
-                let pin = making.finished(&image, size_bytes).await?;
+                let pin = making.finished(&image, size_bytes);
                 if size_bytes <= self.limits.disk_bytes {
                     self.pins.lock().unwrap_or_else(PoisonError::into_inner).push(pin);
                     return Ok(Built { image, builder, steps, log_truncated: log.truncated() });

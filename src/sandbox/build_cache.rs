@@ -137,13 +137,27 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
-    /// The build ended with `image`. Keeps it from being removed while the pin lives.
-    pub(super) async fn finished(mut self, image: &str, size_bytes: u64) -> Result<Pin, Error> {
+    /// Gives `image`, with which the build ended, this owner's name: from now on it is no one else's to remove.
+    /// Says whether it is there at all. One that came from the cache can have gone at this moment, with the
+    /// sweep of the dead owner whose it was.
+    ///
+    /// # Errors
+    /// When the engine cannot name it, or the journal cannot be written.
+    pub(super) async fn name(&mut self, image: &str) -> Result<bool, Error> {
         self.note(image)?;
         let (repository, tag) = (REPOSITORY, tag(self.engine, &self.engine.owner.id, image));
         let options = TagImageOptionsBuilder::default().repo(repository).tag(&tag).build();
         let naming = self.engine.docker.tag_image(image, Some(options));
-        self.engine.call("name a built image", naming).await?;
+        let action = "name a built image";
+        match self.engine.answer(action, CALL, naming).await? {
+            Ok(()) => Ok(true),
+            Err(error) if status(&error) == Some(404) => Ok(false),
+            Err(error) => Err(self.engine.error(action, &error)),
+        }
+    }
+
+    /// The build ended with `image`, which has its name. Keeps it from being removed while the pin lives.
+    pub(super) fn finished(mut self, image: &str, size_bytes: u64) -> Pin {
         let mut images = std::mem::take(&mut self.images);
         images.retain(|known| !is_same(image, known));
         images.push(image.to_owned());
@@ -152,7 +166,7 @@ impl<'a> Making<'a> {
         let kept = builds.keep(image, images);
         kept.size_bytes = size_bytes;
         kept.pins += 1;
-        Ok(Pin { builds: Arc::clone(&cache.builds), image: image.to_owned() })
+        Pin { builds: Arc::clone(&cache.builds), image: image.to_owned() }
     }
 }
 

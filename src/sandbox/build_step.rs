@@ -160,7 +160,7 @@ impl BuildStepContainer {
     /// From a line of a journal; `None` of one that was cut off.
     pub(super) fn noted(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
-        let id = words.next().filter(|id| !id.is_empty())?.to_owned();
+        let id = words.next().filter(|id| !id.is_empty() && *id != BUILD)?.to_owned();
         let bounds = Bounds {
             memory_bytes: words.next()?.parse().ok()?,
             cpu_quota_micros: words.next()?.parse().ok()?,

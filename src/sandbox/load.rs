@@ -57,7 +57,8 @@ impl Sandbox {
         };
         let id = found.id.unwrap_or_else(|| id.to_owned());
         let size_bytes = self.size_of(&id).await?;
-        let pin = making.finished(&id, size_bytes).await?;
+        making.name(&id).await?;
+        let pin = making.finished(&id, size_bytes);
         if size_bytes > self.limits.disk_bytes {
             drop(pin);
             engine.builder.cache.drop_build(engine, &id).await;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
-    BuildImageOptions, EventsOptionsBuilder, InspectContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    BuildImageOptions, BuilderVersion, EventsOptionsBuilder, InspectContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder,
 };
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -60,7 +61,9 @@ impl Containers {
         let (announce, beginning) = mpsc::unbounded_channel();
         let bounds = Bounds::of(options);
         let build = BegunBuild::new(bounds, began);
-        build.note(engine)?;
+        if options.version == BuilderVersion::BuilderV1 {
+            build.note(engine)?;
+        }
         Ok((Self { named: Arc::default(), made: Arc::default(), announce, bounds, build }, beginning))
     }
 
