@@ -25,6 +25,6 @@ pub async fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<Exi
     } else {
         print!("{}", render(&points));
     }
-    let fit = points.iter().all(|point| point.grade != Grade::NotKept);
+    let fit = points.iter().all(|point| point.grade != Grade::Fail);
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -28,13 +28,11 @@ pub use terminal::render;
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// As it should be.
-    Kept,
-    /// Works, but weaker or slower than it could.
-    Weak,
-    /// It could not be told.
-    NotMeasured,
+    Pass,
+    /// Works, but weaker or slower than it could; or it could not be told, and says so.
+    Caution,
     /// Strangers' code should not run here before this is mended.
-    NotKept,
+    Fail,
 }
 
 /// The rules of the sandbox that depend on the engine, by their numbers, and what stands before them.
@@ -142,25 +140,28 @@ impl Subject {
     }
 
     fn point(&self, grade: Grade, observed: impl Into<String>) -> Point {
-        let advice = if grade == Grade::Kept { String::new() } else { self.mend.to_owned() };
+        let advice = if grade == Grade::Pass { String::new() } else { self.mend.to_owned() };
         Point { id: self.id, rule: self.rule, title: self.title, grade, observed: observed.into(), advice }
     }
 
-    fn kept(&self, observed: impl Into<String>) -> Point {
-        self.point(Grade::Kept, observed)
+    fn pass(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::Pass, observed)
     }
 
-    fn weak(&self, observed: impl Into<String>) -> Point {
-        self.point(Grade::Weak, observed)
+    fn caution(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::Caution, observed)
     }
 
-    fn not_kept(&self, observed: impl Into<String>) -> Point {
-        self.point(Grade::NotKept, observed)
+    fn fail(&self, observed: impl Into<String>) -> Point {
+        self.point(Grade::Fail, observed)
     }
 
     /// Something that could not be found out, and why.
     fn not_measured(&self, why: &(impl Display + ?Sized)) -> Point {
-        Point { advice: "Mend that and ask again.".into(), ..self.point(Grade::NotMeasured, why.to_string()) }
+        Point {
+            advice: "Mend that and ask again.".into(),
+            ..self.point(Grade::Caution, format!("not measured: {why}"))
+        }
     }
 }
 
@@ -188,7 +189,7 @@ pub async fn examine(settings: &SandboxSettings, context: EngineContext) -> Vec<
     };
     let mut points = Vec::new();
     match Engine::connect(&own, context).await {
-        Err(error) => points.push(ENGINE.not_kept(error.to_string())),
+        Err(error) => points.push(ENGINE.fail(error.to_string())),
         Ok(engine) => {
             let described = engine.inner.call("describe itself", engine.inner.docker.info()).await;
             match &described {

@@ -87,18 +87,16 @@ async fn memory(engine: &Engine) -> Point {
 fn judge_memory(ran: &Ran) -> Point {
     let tried = format!("{} MiB where {} were allowed", MEASURE_TAKES_BYTES >> 20, MEASURE_LIMIT_BYTES >> 20);
     match ran.exit_code {
-        Some(code) if code == i64::from(allocate::GOT_IT) => {
-            MEMORY.not_kept(format!("a process got {tried}"))
-        }
+        Some(code) if code == i64::from(allocate::GOT_IT) => MEMORY.fail(format!("a process got {tried}")),
         Some(code) if code == i64::from(allocate::REFUSED) => {
-            MEMORY.kept(format!("a process was refused {tried}"))
+            MEMORY.pass(format!("a process was refused {tried}"))
         }
         _ if ran.oom_killed => {
-            MEMORY.kept(format!("out of memory: the kernel ended a process that took {tried}"))
+            MEMORY.pass(format!("out of memory: the kernel ended a process that took {tried}"))
         }
-        Some(137) => MEMORY.kept(format!("a process that took {tried} was killed")),
+        Some(137) => MEMORY.pass(format!("a process that took {tried} was killed")),
         // Just below the limit the kernel may drop and reload pages of the executable for a long time.
-        None => MEMORY.kept(format!("a process that wanted {tried} did not get it for twenty seconds")),
+        None => MEMORY.pass(format!("a process that wanted {tried} did not get it for twenty seconds")),
         code => MEMORY.not_measured(&ended(code)),
     }
 }
@@ -124,13 +122,13 @@ fn judge_pids(ran: &Ran, kernel: &str) -> Point {
             let observed = format!("{THREADS_TRIED} were started where {PIDS_LIMIT} were allowed");
             // The host has none of them; what they cost there is the container's memory.
             if kernel.is_empty() || ran.stdout.trim() == kernel {
-                PIDS.not_kept(observed)
+                PIDS.fail(observed)
             } else {
-                PIDS_INSIDE.weak(observed)
+                PIDS_INSIDE.caution(observed)
             }
         }
         Some(code) if code == i64::from(allocate::REFUSED) => {
-            PIDS.kept(format!("of {THREADS_TRIED} some were refused where {PIDS_LIMIT} were allowed"))
+            PIDS.pass(format!("of {THREADS_TRIED} some were refused where {PIDS_LIMIT} were allowed"))
         }
         code => PIDS.not_measured(&ended(code)),
     }
@@ -167,9 +165,9 @@ fn judge_cpu(bounded: &Ran, free: &Ran, rounds_per_milli: u64) -> Point {
     let observed = format!("four threads got about {got} ms of a second where {CPU_MILLIS} were allowed");
     let most = u64::from(CPU_MILLIS) * greed::TOLERANCE;
     if got > most {
-        CPU.not_kept(observed)
+        CPU.fail(observed)
     } else if could > most {
-        CPU.kept(format!("{observed}, and {could} meanwhile where more were"))
+        CPU.pass(format!("{observed}, and {could} meanwhile where more were"))
     } else {
         CPU.not_measured(TOO_BUSY)
     }
@@ -190,13 +188,13 @@ fn judge_disk(ran: &Ran) -> Point {
     let tried = format!("{} MiB where {} were allowed", DISK_TRIED_BYTES >> 20, DISK_BYTES >> 20);
     if ran.over_disk {
         return DISK
-            .kept(format!("stopped {:.1} s after its start for writing {tried}", ran.took.as_secs_f64()));
+            .pass(format!("stopped {:.1} s after its start for writing {tried}", ran.took.as_secs_f64()));
     }
     match ran.exit_code {
         // It waits to be stopped, and nobody came.
-        None | Some(0) => DISK.not_kept(format!("a container wrote {tried} and was not stopped")),
+        None | Some(0) => DISK.fail(format!("a container wrote {tried} and was not stopped")),
         Some(code) if code == i64::from(allocate::REFUSED) => {
-            DISK.kept(format!("a container was refused {tried}"))
+            DISK.pass(format!("a container was refused {tried}"))
         }
         code => DISK.not_measured(&ended(code)),
     }
@@ -218,8 +216,8 @@ fn judge_log(ran: &Result<Ran, StartError>) -> Point {
         format!("of an endless output {} KiB were kept, {} are allowed", kept >> 10, LOG_BYTES >> 10);
     // What cuts it off leaves a mark of a line.
     match (ran.truncated, kept <= LOG_BYTES + 1024) {
-        (true, true) => LOG.kept(observed),
-        (_, false) => LOG.not_kept(observed),
+        (true, true) => LOG.pass(observed),
+        (_, false) => LOG.fail(observed),
         (false, true) => LOG.not_measured(&format!("the output came too slowly: {} KiB", kept >> 10)),
     }
 }
@@ -235,8 +233,8 @@ fn judge_deadline(ran: &Result<Ran, StartError>) -> Point {
         Some(code) => {
             DEADLINE_KEPT.not_measured(&format!("the container ended before it, with exit code {code}"))
         }
-        None if late > LATE => DEADLINE_KEPT.not_kept(observed),
-        None => DEADLINE_KEPT.kept(observed),
+        None if late > LATE => DEADLINE_KEPT.fail(observed),
+        None => DEADLINE_KEPT.pass(observed),
     }
 }
 
@@ -260,32 +258,32 @@ mod tests {
     #[test]
     fn who_got_what_was_not_allowed_shows_that_nothing_bounds_it() {
         let got_it = Some(i64::from(allocate::GOT_IT));
-        assert_eq!(judge_memory(&ran(got_it)).grade, Grade::NotKept);
-        assert_eq!(judge_memory(&Ran { oom_killed: true, ..ran(Some(137)) }).grade, Grade::Kept);
-        assert_eq!(judge_memory(&ran(Some(1))).grade, Grade::NotMeasured);
+        assert_eq!(judge_memory(&ran(got_it)).grade, Grade::Fail);
+        assert_eq!(judge_memory(&Ran { oom_killed: true, ..ran(Some(137)) }).grade, Grade::Pass);
+        assert_eq!(judge_memory(&ran(Some(1))).grade, Grade::Caution);
         let pids =
             |code, kernel: &str| judge_pids(&Ran { stdout: format!("{kernel}\n"), ..ran(code) }, "6.1").grade;
-        assert_eq!(pids(got_it, "6.1"), Grade::NotKept);
-        assert_eq!(pids(got_it, "4.4.0"), Grade::Weak);
-        assert_eq!(pids(Some(i64::from(allocate::REFUSED)), "6.1"), Grade::Kept);
-        assert_eq!(pids(None, ""), Grade::NotMeasured);
+        assert_eq!(pids(got_it, "6.1"), Grade::Fail);
+        assert_eq!(pids(got_it, "4.4.0"), Grade::Caution);
+        assert_eq!(pids(Some(i64::from(allocate::REFUSED)), "6.1"), Grade::Pass);
+        assert_eq!(pids(None, ""), Grade::Caution);
     }
 
     #[test]
     fn a_share_of_the_processor_is_judged_with_patience() {
         let did = |rounds: &str| Ran { stdout: format!("{rounds}\n"), ..ran(Some(0)) };
         let grade = |bounded, free| judge_cpu(&did(bounded), &did(free), 10).grade;
-        assert_eq!(grade("500", "9500"), Grade::Kept);
-        assert_eq!(grade("9000", "9500"), Grade::NotKept);
-        assert_eq!(grade("500", "1400"), Grade::NotMeasured);
-        assert_eq!(grade("", "9500"), Grade::NotMeasured);
+        assert_eq!(grade("500", "9500"), Grade::Pass);
+        assert_eq!(grade("9000", "9500"), Grade::Fail);
+        assert_eq!(grade("500", "1400"), Grade::Caution);
+        assert_eq!(grade("", "9500"), Grade::Caution);
     }
 
     #[test]
     fn who_fills_the_disk_has_to_be_stopped() {
-        assert_eq!(judge_disk(&Ran { over_disk: true, ..ran(Some(137)) }).grade, Grade::Kept);
+        assert_eq!(judge_disk(&Ran { over_disk: true, ..ran(Some(137)) }).grade, Grade::Pass);
         let point = judge_disk(&ran(None));
-        assert_eq!(point.grade, Grade::NotKept);
+        assert_eq!(point.grade, Grade::Fail);
         assert!(point.observed.contains("48 MiB where 16 were allowed"), "{}", point.observed);
         assert!(point.advice.contains("overlay2"));
     }
@@ -294,12 +292,12 @@ mod tests {
     fn an_endless_output_is_cut_and_its_container_ended() {
         let full = "x".repeat(usize::try_from(LOG_BYTES).unwrap());
         let cut = Ran { stdout: full.clone(), truncated: true, ..ran(None) };
-        assert_eq!(judge_log(&Ok(cut)).grade, Grade::Kept);
+        assert_eq!(judge_log(&Ok(cut)).grade, Grade::Pass);
         let more = Ran { stdout: full.repeat(2), truncated: true, ..ran(None) };
-        assert_eq!(judge_log(&Ok(more)).grade, Grade::NotKept);
-        assert_eq!(judge_deadline(&Ok(ran(None))).grade, Grade::Kept);
+        assert_eq!(judge_log(&Ok(more)).grade, Grade::Fail);
+        assert_eq!(judge_deadline(&Ok(ran(None))).grade, Grade::Pass);
         let late = Ran { took: Duration::from_secs(9), ..ran(None) };
-        assert_eq!(judge_deadline(&Ok(late)).grade, Grade::NotKept);
-        assert_eq!(judge_deadline(&Ok(ran(Some(0)))).grade, Grade::NotMeasured);
+        assert_eq!(judge_deadline(&Ok(late)).grade, Grade::Fail);
+        assert_eq!(judge_deadline(&Ok(ran(Some(0)))).grade, Grade::Caution);
     }
 }

@@ -107,11 +107,11 @@ fn judge(subjects: &Subjects, measured: &Measured, used: bool) -> Vec<Point> {
     // What nobody uses cannot harm.
     let broken = |subject: &Subject, observed: String| {
         let observed = format!("{observed}; {whose}");
-        if used { subject.not_kept(observed) } else { subject.weak(observed) }
+        if used { subject.fail(observed) } else { subject.caution(observed) }
     };
     let takes = format!("{} MiB where {} were allowed", MEASURE_TAKES_BYTES >> 20, MEASURE_LIMIT_BYTES >> 20);
     let memory = match &measured.memory {
-        Ok(Bounded::Yes) => subjects.memory.kept(format!("a step that took {takes} was ended; {whose}")),
+        Ok(Bounded::Yes) => subjects.memory.pass(format!("a step that took {takes} was ended; {whose}")),
         Ok(Bounded::No) => broken(&subjects.memory, format!("a step got {takes}")),
         Ok(Bounded::Unknown) => subjects.memory.not_measured("the build did not come so far"),
         Err(error) => subjects.memory.not_measured(error),
@@ -127,22 +127,24 @@ fn judge(subjects: &Subjects, measured: &Measured, used: bool) -> Vec<Point> {
     };
     let has = |bit: u8| code & i64::from(bit) != 0;
     let pids = if has(STEP_GOT_THREADS) {
-        subjects.pids.weak(format!("a step started {THREADS_TRIED} where {PIDS_LIMIT} were allowed; {whose}"))
+        subjects
+            .pids
+            .caution(format!("a step started {THREADS_TRIED} where {PIDS_LIMIT} were allowed; {whose}"))
     } else {
-        subjects.pids.kept(format!("a step was refused {THREADS_TRIED} where {PIDS_LIMIT} were allowed"))
+        subjects.pids.pass(format!("a step was refused {THREADS_TRIED} where {PIDS_LIMIT} were allowed"))
     };
     let allowed = format!("the {CPU_MILLIS} ms of a second that it was allowed");
     let cpu = if has(STEP_GOT_CPU) {
-        subjects.cpu.weak(format!("a step got more than three times {allowed}; {whose}"))
+        subjects.cpu.caution(format!("a step got more than three times {allowed}; {whose}"))
     } else if free & i64::from(STEP_GOT_CPU) != 0 {
-        subjects.cpu.kept(format!("a step got about {allowed}, another one more meanwhile"))
+        subjects.cpu.pass(format!("a step got about {allowed}, another one more meanwhile"))
     } else {
         subjects.cpu.not_measured(TOO_BUSY)
     };
     let network = if has(STEP_HAS_NETWORK) {
         broken(&subjects.network, "a step without `network: internet` has a network".into())
     } else {
-        subjects.network.kept("a step without `network: internet` has no interface but its own loopback")
+        subjects.network.pass("a step without `network: internet` has no interface but its own loopback")
     };
     vec![memory, pids, cpu, network]
 }
@@ -160,14 +162,14 @@ mod tests {
 
     #[test]
     fn a_builder_without_bounds_harms_where_it_is_used() {
-        use Grade::{Kept, NotKept, Weak};
+        use Grade::{Caution, Fail, Pass};
         let all = STEP_GOT_CPU | STEP_GOT_THREADS | STEP_HAS_NETWORK;
-        assert_eq!(grades(Bounded::Yes, 0, true), [Kept; 4]);
-        assert_eq!(grades(Bounded::No, all, true), [NotKept, Weak, Weak, NotKept]);
-        assert_eq!(grades(Bounded::No, all, false), [Weak; 4]);
+        assert_eq!(grades(Bounded::Yes, 0, true), [Pass; 4]);
+        assert_eq!(grades(Bounded::No, all, true), [Fail, Caution, Caution, Fail]);
+        assert_eq!(grades(Bounded::No, all, false), [Caution; 4]);
         let missing =
             Measured { memory: Ok(Bounded::Unknown), step: Ok(Step { bounded: Some(1), free: None }) };
-        assert!(judge(&CLASSIC, &missing, true).iter().all(|point| point.grade == Grade::NotMeasured));
+        assert!(judge(&CLASSIC, &missing, true).iter().all(|point| point.grade == Grade::Caution));
     }
 
     #[test]
@@ -175,7 +177,7 @@ mod tests {
         let step = Step { bounded: Some(i64::from(STEP)), free: Some(i64::from(STEP)) };
         let points = judge(&CLASSIC, &Measured { memory: Ok(Bounded::Yes), step: Ok(step) }, true);
         let grades: Vec<Grade> = points.iter().map(|point| point.grade).collect();
-        assert_eq!(grades, [Grade::Kept, Grade::Kept, Grade::NotMeasured, Grade::Kept]);
+        assert_eq!(grades, [Grade::Pass, Grade::Pass, Grade::Caution, Grade::Pass]);
     }
 
     #[test]

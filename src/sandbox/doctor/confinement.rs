@@ -178,9 +178,9 @@ fn as_asked(made: &ContainerInspectResponse, runtime: &str) -> Point {
     ];
     let wrong: Vec<&str> = wrong.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
     if wrong.is_empty() {
-        AS_ASKED.kept("a container's record has the bounds that were asked for, and no mount, device, port, capability or log file")
+        AS_ASKED.pass("a container's record has the bounds that were asked for, and no mount, device, port, capability or log file")
     } else {
-        AS_ASKED.not_kept(format!("of a container: {}", wrong.join("; ")))
+        AS_ASKED.fail(format!("of a container: {}", wrong.join("; ")))
     }
 }
 
@@ -198,34 +198,34 @@ fn capabilities(status: &str) -> Point {
         .collect();
     if has.is_empty() {
         CAPABILITIES
-            .kept("root of a container has none, and can get none (CapEff, CapBnd and the others are 0)")
+            .pass("root of a container has none, and can get none (CapEff, CapBnd and the others are 0)")
     } else {
-        CAPABILITIES.not_kept(format!("root of a container has {}", has.join(", ")))
+        CAPABILITIES.fail(format!("root of a container has {}", has.join(", ")))
     }
 }
 
 fn new_privileges(status: &str, own_kernel: Option<&str>) -> Point {
     match (field(status, "NoNewPrivs"), own_kernel) {
-        (Some("1"), _) => PRIVILEGES.kept("setuid programs give none (NoNewPrivs 1)"),
+        (Some("1"), _) => PRIVILEGES.pass("setuid programs give none (NoNewPrivs 1)"),
         (None, Some(own)) => {
-            PRIVILEGES.kept(format!("{own}, which takes none from setuid programs to the host"))
+            PRIVILEGES.pass(format!("{own}, which takes none from setuid programs to the host"))
         }
-        (Some(other), _) => PRIVILEGES.not_kept(format!("setuid programs give them (NoNewPrivs {other})")),
+        (Some(other), _) => PRIVILEGES.fail(format!("setuid programs give them (NoNewPrivs {other})")),
         (None, None) => PRIVILEGES.not_measured("/proc/self/status does not tell it"),
     }
 }
 
 fn seccomp(status: &str, own_kernel: Option<&str>) -> Point {
     if let Some(own) = own_kernel {
-        return SECCOMP.kept(format!("{own}: its calls do not reach the host's"));
+        return SECCOMP.pass(format!("{own}: its calls do not reach the host's"));
     }
     match field(status, "Seccomp") {
         Some("2") => {
             let filters = field(status, "Seccomp_filters").unwrap_or("some");
-            SECCOMP.kept(format!("on (Seccomp 2, filters: {filters})"))
+            SECCOMP.pass(format!("on (Seccomp 2, filters: {filters})"))
         }
         Some(other) => {
-            SECCOMP.not_kept(format!("off: every system call reaches the host's kernel (Seccomp {other})"))
+            SECCOMP.fail(format!("off: every system call reaches the host's kernel (Seccomp {other})"))
         }
         None => SECCOMP.not_measured("/proc/self/status does not tell it"),
     }
@@ -234,7 +234,7 @@ fn seccomp(status: &str, own_kernel: Option<&str>) -> Point {
 /// The first line of a `uid_map` (user namespaces, `man 7 user_namespaces`): the first user inside, the same one outside, how many.
 fn user_namespace(uid_map: &str, own_kernel: Option<&str>) -> Point {
     if let Some(own) = own_kernel {
-        return USERNS.kept(format!("{own}: its root is not the host's"));
+        return USERNS.pass(format!("{own}: its root is not the host's"));
     }
     let first: Vec<u32> = uid_map
         .lines()
@@ -244,8 +244,8 @@ fn user_namespace(uid_map: &str, own_kernel: Option<&str>) -> Point {
         .filter_map(|word| word.parse().ok())
         .collect();
     match first[..] {
-        [0, 0, _] => USERNS.weak("root of a container is root to the host's kernel (uid_map 0 0)"),
-        [0, outside, _] => USERNS.kept(format!("root of a container is user {outside} to the host's kernel")),
+        [0, 0, _] => USERNS.caution("root of a container is root to the host's kernel (uid_map 0 0)"),
+        [0, outside, _] => USERNS.pass(format!("root of a container is user {outside} to the host's kernel")),
         _ => USERNS.not_measured("/proc/self/uid_map does not tell it"),
     }
 }
@@ -256,7 +256,7 @@ fn namespaces(
     own_kernel: Option<&str>,
 ) -> Point {
     if let Some(own) = own_kernel {
-        return NAMESPACES.kept(own);
+        return NAMESPACES.pass(own);
     }
     let Some(ours) = ours else {
         return NAMESPACES.not_measured("the engine is on another machine; run `drydock doctor` there");
@@ -266,14 +266,14 @@ fn namespaces(
         .filter(|name| ours.get(*name).is_some_and(|ours| inside.get(*name) == Some(ours)))
         .collect();
     match shared[..] {
-        [] => NAMESPACES.kept(
+        [] => NAMESPACES.pass(
             "a container has its own for processes, network, mounts, IPC, host name and control groups",
         ),
         // It shows the names of the host's control groups and gives nothing else.
         ["cgroup"] => {
-            CGROUP_NAMESPACE.weak("a container sees the host's control groups, all others are its own")
+            CGROUP_NAMESPACE.caution("a container sees the host's control groups, all others are its own")
         }
-        _ => NAMESPACES.not_kept(format!("a container has the host's: {}", shared.join(", "))),
+        _ => NAMESPACES.fail(format!("a container has the host's: {}", shared.join(", "))),
     }
 }
 
@@ -283,9 +283,9 @@ fn devices(found: &[String], own_kernel: Option<&str>) -> Point {
     if found.is_empty() {
         DEVICES_POINT.not_measured("/dev cannot be read in the container")
     } else if other.is_empty() {
-        DEVICES_POINT.kept("none but those that every container has (null, zero, random, tty)")
+        DEVICES_POINT.pass("none but those that every container has (null, zero, random, tty)")
     } else {
-        DEVICES_POINT.not_kept(format!("a container has {}", other.join(", ")))
+        DEVICES_POINT.fail(format!("a container has {}", other.join(", ")))
     }
 }
 
@@ -304,18 +304,18 @@ fn mounts(mountinfo: &str, own_kernel: Option<&str>) -> Point {
     if places.is_empty() {
         MOUNTS.not_measured("/proc/self/mountinfo does not tell them")
     } else if other.is_empty() {
-        MOUNTS.kept("none but the files with its names (/etc/hosts, /etc/hostname, /etc/resolv.conf)")
+        MOUNTS.pass("none but the files with its names (/etc/hosts, /etc/hostname, /etc/resolv.conf)")
     } else {
-        MOUNTS.not_kept(format!("a container has something mounted at {}", other.join(", ")))
+        MOUNTS.fail(format!("a container has something mounted at {}", other.join(", ")))
     }
 }
 
 fn kernel_files(writable: &[String], own_kernel: Option<&str>) -> Point {
     match (writable, own_kernel) {
         ([], _) => KERNEL_FILES
-            .kept("root of a container can write none of those in /proc and /sys that change the host"),
-        (_, Some(own)) => KERNEL_FILES.kept(own),
-        _ => KERNEL_FILES.not_kept(format!("root of a container can write {}", writable.join(", "))),
+            .pass("root of a container can write none of those in /proc and /sys that change the host"),
+        (_, Some(own)) => KERNEL_FILES.pass(own),
+        _ => KERNEL_FILES.fail(format!("root of a container can write {}", writable.join(", "))),
     }
 }
 
@@ -324,17 +324,17 @@ fn files(open: u64) -> Point {
     let observed = format!("a process could open {open} where {allowed} were allowed");
     match open {
         0 => FILES.not_measured("the process could open none at all"),
-        open if open > allowed => FILES.not_kept(observed),
-        _ => FILES.kept(observed),
+        open if open > allowed => FILES.fail(observed),
+        _ => FILES.pass(observed),
     }
 }
 
 fn oom(score: &str) -> Point {
     match score.trim().parse::<i32>() {
         Ok(score) if score >= OOM_SCORE => {
-            OOM.kept(format!("students' processes are (oom_score_adj {score})"))
+            OOM.pass(format!("students' processes are (oom_score_adj {score})"))
         }
-        Ok(score) => OOM.weak(format!("students' processes are like any other (oom_score_adj {score})")),
+        Ok(score) => OOM.caution(format!("students' processes are like any other (oom_score_adj {score})")),
         Err(_) => OOM.not_measured("/proc/self/oom_score_adj does not tell it"),
     }
 }
@@ -343,7 +343,7 @@ fn oom(score: &str) -> Point {
 mod tests {
     use bollard::models::HostConfig;
 
-    use super::super::Grade::{self, Kept, NotKept, NotMeasured, Weak};
+    use super::super::Grade::{self, Caution, Fail, Pass};
     use super::*;
 
     const NONE: &str = "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n\
@@ -351,27 +351,27 @@ mod tests {
 
     #[test]
     fn the_kernel_tells_of_privileges() {
-        assert_eq!(capabilities(NONE).grade, Kept);
+        assert_eq!(capabilities(NONE).grade, Pass);
         let bounding = NONE.replace("CapBnd:\t0000000000000000", "CapBnd:\t00000000a80425fb");
         let point = capabilities(&bounding);
-        assert_eq!(point.grade, NotKept);
+        assert_eq!(point.grade, Fail);
         assert!(point.observed.contains("CapBnd 00000000a80425fb"), "{}", point.observed);
-        assert_eq!(capabilities("").grade, NotMeasured);
-        assert_eq!(new_privileges(NONE, None).grade, Kept);
-        assert_eq!(new_privileges("NoNewPrivs:\t0", Some("x")).grade, NotKept);
-        assert_eq!(new_privileges("", None).grade, NotMeasured);
-        assert_eq!(seccomp(NONE, None).grade, Kept);
-        assert_eq!(seccomp("Seccomp:\t0", None).grade, NotKept);
-        assert_eq!(seccomp("Seccomp:\t0", Some("a kernel of its own")).grade, Kept);
+        assert_eq!(capabilities("").grade, Caution);
+        assert_eq!(new_privileges(NONE, None).grade, Pass);
+        assert_eq!(new_privileges("NoNewPrivs:\t0", Some("x")).grade, Fail);
+        assert_eq!(new_privileges("", None).grade, Caution);
+        assert_eq!(seccomp(NONE, None).grade, Pass);
+        assert_eq!(seccomp("Seccomp:\t0", None).grade, Fail);
+        assert_eq!(seccomp("Seccomp:\t0", Some("a kernel of its own")).grade, Pass);
     }
 
     #[test]
     fn root_is_somebody_else_outside_or_not() {
         let grade = |map: &str| user_namespace(map, None).grade;
-        assert_eq!(grade("         0          0 4294967295\n"), Weak);
-        assert_eq!(grade("0 165536 65536\n"), Kept);
-        assert_eq!(grade("0 1000 1\n1 100000 65536\n"), Kept);
-        assert_eq!(grade(""), NotMeasured);
+        assert_eq!(grade("         0          0 4294967295\n"), Caution);
+        assert_eq!(grade("0 165536 65536\n"), Pass);
+        assert_eq!(grade("0 1000 1\n1 100000 65536\n"), Pass);
+        assert_eq!(grade(""), Caution);
     }
 
     #[test]
@@ -388,36 +388,36 @@ mod tests {
             ours.insert("pid".into(), "pid:[9]".into());
             namespaces(&inside, Some(&ours), None).grade
         };
-        assert_eq!(grade(&links("cgroup:[1]", "net:[1]")), Kept);
-        assert_eq!(grade(&links("cgroup:[2]", "net:[1]")), Weak);
-        assert_eq!(grade(&links("cgroup:[1]", "net:[2]")), NotKept);
-        assert_eq!(namespaces(&inside, None, None).grade, NotMeasured);
+        assert_eq!(grade(&links("cgroup:[1]", "net:[1]")), Pass);
+        assert_eq!(grade(&links("cgroup:[2]", "net:[1]")), Caution);
+        assert_eq!(grade(&links("cgroup:[1]", "net:[2]")), Fail);
+        assert_eq!(namespaces(&inside, None, None).grade, Caution);
 
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(devices(&own(&["null", "zero", "tty"]), None).grade, Kept);
-        assert_eq!(devices(&own(&["null", "sda"]), Some("x")).grade, NotKept);
-        assert_eq!(devices(&own(&["fuse"]), None).grade, NotKept);
-        assert_eq!(devices(&own(&["fuse"]), Some("x")).grade, Kept);
+        assert_eq!(devices(&own(&["null", "zero", "tty"]), None).grade, Pass);
+        assert_eq!(devices(&own(&["null", "sda"]), Some("x")).grade, Fail);
+        assert_eq!(devices(&own(&["fuse"]), None).grade, Fail);
+        assert_eq!(devices(&own(&["fuse"]), Some("x")).grade, Pass);
         let usual = "1 0 0:1 / / rw - overlay overlay rw\n2 1 0:2 / /proc/sys ro - proc proc rw\n3 1 0:3 /hosts /etc/hosts rw - ext4 x rw\n";
-        assert_eq!(mounts(usual, None).grade, Kept);
+        assert_eq!(mounts(usual, None).grade, Pass);
         let point = mounts(
             &format!("{usual}4 1 0:4 / /run/secrets ro - ext4 x rw\n5 1 0:4 / /procession ro - ext4 x rw\n"),
             None,
         );
         assert_eq!(
             (point.grade, point.observed.as_str()),
-            (NotKept, "a container has something mounted at /run/secrets, /procession")
+            (Fail, "a container has something mounted at /run/secrets, /procession")
         );
-        assert_eq!(kernel_files(&own(&["/proc/sysrq-trigger"]), None).grade, NotKept);
-        assert_eq!(kernel_files(&[], None).grade, Kept);
+        assert_eq!(kernel_files(&own(&["/proc/sysrq-trigger"]), None).grade, Fail);
+        assert_eq!(kernel_files(&[], None).grade, Pass);
     }
 
     #[test]
     fn limits_are_compared_with_what_was_asked_for() {
-        assert_eq!(files(4093).grade, Kept);
-        assert_eq!(files(5000).grade, NotKept);
-        assert_eq!(oom("500\n").grade, Kept);
-        assert_eq!(oom("0\n").grade, Weak);
+        assert_eq!(files(4093).grade, Pass);
+        assert_eq!(files(5000).grade, Fail);
+        assert_eq!(oom("500\n").grade, Pass);
+        assert_eq!(oom("0\n").grade, Caution);
         let asked = HostConfig {
             memory: Some(64 << 20),
             memory_swap: Some(64 << 20),
@@ -430,8 +430,8 @@ mod tests {
             host_config: Some(host),
             ..ContainerInspectResponse::default()
         };
-        assert_eq!(as_asked(&made(asked.clone()), "runc").grade, Kept);
-        assert_eq!(as_asked(&made(asked.clone()), "runsc").grade, NotKept);
+        assert_eq!(as_asked(&made(asked.clone()), "runc").grade, Pass);
+        assert_eq!(as_asked(&made(asked.clone()), "runsc").grade, Fail);
         let point =
             as_asked(&made(HostConfig { memory_swap: Some(-1), privileged: Some(true), ..asked }), "runc");
         assert_eq!(point.observed, "of a container: it is privileged; its memory is not bounded as asked");

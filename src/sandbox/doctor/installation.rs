@@ -52,7 +52,7 @@ const LEFTOVERS: Subject = Subject::new(
 /// What the engine says of itself.
 pub(super) fn described(info: &SystemInfo, engine: &EngineInner) -> Vec<Point> {
     let facts = &engine.facts;
-    let mut points = vec![ENGINE.kept(format!("version {} at {}", facts.version, engine.endpoint))];
+    let mut points = vec![ENGINE.pass(format!("version {} at {}", facts.version, engine.endpoint))];
     let spoken = engine.docker.client_version();
     let current = (spoken.major_version, spoken.minor_version) >= (1, 44);
     points.push(judged(&API, current, facts.api_version.clone()));
@@ -74,15 +74,15 @@ pub(super) fn described(info: &SystemInfo, engine: &EngineInner) -> Vec<Point> {
 }
 
 fn judged(subject: &Subject, good: bool, observed: String) -> Point {
-    if good { subject.kept(observed) } else { subject.weak(observed) }
+    if good { subject.pass(observed) } else { subject.caution(observed) }
 }
 
 /// Once the connection is shut down: whether anything of it is left.
 pub(super) async fn leftovers(engine: &Engine) -> Point {
     match engine.inner.count_own().await {
-        Ok(0) => LEFTOVERS.kept("no container, network, volume or image of it is left"),
+        Ok(0) => LEFTOVERS.pass("no container, network, volume or image of it is left"),
         Ok(left) => {
-            LEFTOVERS.not_kept(format!("{left} of its containers, networks, volumes and images are left"))
+            LEFTOVERS.fail(format!("{left} of its containers, networks, volumes and images are left"))
         }
         Err(error) => LEFTOVERS.not_measured(&error),
     }
@@ -101,8 +101,8 @@ fn disk(subject: &Subject, path: &Path) -> Point {
     };
     let observed = format!("{} GiB free at {}", free >> 30, path.display());
     match free {
-        ..DISK_NOT_ENOUGH_BYTES => subject.not_kept(observed),
-        DISK_NOT_ENOUGH_BYTES..DISK_LITTLE_BYTES => subject.weak(observed),
-        _ => subject.kept(observed),
+        ..DISK_NOT_ENOUGH_BYTES => subject.fail(observed),
+        DISK_NOT_ENOUGH_BYTES..DISK_LITTLE_BYTES => subject.caution(observed),
+        _ => subject.pass(observed),
     }
 }

@@ -224,9 +224,9 @@ pub(super) fn judge(survey: &Survey) -> Vec<Point> {
     let mut points = vec![
         host(&reached, tried),
         if reached.contains(&tried.neighbour) {
-            STACKS.not_kept("another stack's address answers")
+            STACKS.fail("another stack's address answers")
         } else {
-            STACKS.kept("its address does not answer")
+            STACKS.pass("its address does not answer")
         },
         beyond(&OUT, &reached, &tried.outside, &ours.outside, "public address"),
         beyond(&CLOUD, &reached, &tried.metadata, &ours.metadata, "metadata address"),
@@ -265,13 +265,13 @@ fn host(reached: &BTreeSet<SocketAddr>, tried: &Tried) -> Point {
     if through.is_empty() {
         let addresses: BTreeSet<IpAddr> = tried.host.iter().map(SocketAddr::ip).collect();
         let ports: BTreeSet<u16> = tried.host.iter().map(SocketAddr::port).collect();
-        HOST.kept(format!(
+        HOST.pass(format!(
             "none of its {} addresses answers on any of {} ports, nor does the gateway",
             addresses.len(),
             ports.len()
         ))
     } else {
-        HOST.not_kept(format!("this machine answers at {}", listed(&through)))
+        HOST.fail(format!("this machine answers at {}", listed(&through)))
     }
 }
 
@@ -284,14 +284,14 @@ fn beyond(
 ) -> Point {
     let through: Vec<SocketAddr> = reached.intersection(tried).copied().collect();
     if !through.is_empty() {
-        return subject.not_kept(format!("a stack reaches {}", listed(&through)));
+        return subject.fail(format!("a stack reaches {}", listed(&through)));
     }
     let compared = if ours.is_empty() {
         "though this machine itself reaches none either".to_owned()
     } else {
         format!("while this machine itself reaches {}", listed(ours))
     };
-    subject.kept(format!("no {what} answers, {compared}"))
+    subject.pass(format!("no {what} answers, {compared}"))
 }
 
 fn ipv6(seen: &Seen, reached: &BTreeSet<SocketAddr>, tried: &Tried) -> Point {
@@ -300,12 +300,12 @@ fn ipv6(seen: &Seen, reached: &BTreeSet<SocketAddr>, tried: &Tried) -> Point {
     let all = tried.host.union(&tried.outside).chain(&tried.metadata);
     let count = all.filter(|address| address.is_ipv6()).map(SocketAddr::ip).collect::<BTreeSet<_>>().len();
     if !through.is_empty() {
-        return IPV6.not_kept(format!("a stack reaches {}", listed(&through)));
+        return IPV6.fail(format!("a stack reaches {}", listed(&through)));
     }
     let none = format!("none of {count} addresses answers");
     match own.first() {
-        None => IPV6.kept(format!("a stack has no address but its loopback's, and {none}")),
-        Some(own) => IPV6.weak(format!("{none}, but a stack has an address ({own})")),
+        None => IPV6.pass(format!("a stack has no address but its loopback's, and {none}")),
+        Some(own) => IPV6.caution(format!("{none}, but a stack has an address ({own})")),
     }
 }
 
@@ -322,7 +322,7 @@ fn names_asked(seen: &Seen, ours: &Ours) -> Point {
         .map(|(server, _)| server.to_string())
         .collect();
     if !leaks.is_empty() {
-        return NAMES.not_kept(format!(
+        return NAMES.fail(format!(
             "a question asked inside a stack was answered from outside (by {})",
             leaks.join(", ")
         ));
@@ -332,13 +332,13 @@ fn names_asked(seen: &Seen, ours: &Ours) -> Point {
             "a name asked inside a stack got no answer, but this machine's own name servers answer nothing either",
         );
     }
-    NAMES.kept("a name asked inside a stack gets no answer, while this machine's own name servers answer")
+    NAMES.pass("a name asked inside a stack gets no answer, while this machine's own name servers answer")
 }
 
 fn builds(reached: &[SocketAddr], tried: &Tried) -> Point {
     if reached.is_empty() {
         return BUILDS
-            .kept("neither this machine nor a metadata service answers on the engine's default bridge");
+            .pass("neither this machine nor a metadata service answers on the engine's default bridge");
     }
     let (cloud, host): (Vec<SocketAddr>, Vec<SocketAddr>) =
         reached.iter().copied().partition(|address| tried.metadata.contains(address));
@@ -348,7 +348,7 @@ fn builds(reached: &[SocketAddr], tried: &Tried) -> Point {
         .filter(|(_, sockets)| !sockets.is_empty())
         .map(|(what, sockets)| format!("{what} at {}", listed(sockets)))
         .collect();
-    BUILDS.weak(format!("they reach {}", told.join(" and ")))
+    BUILDS.caution(format!("they reach {}", told.join(" and ")))
 }
 
 /// The addresses, each once; some of many.
@@ -361,7 +361,7 @@ fn listed(sockets: &[SocketAddr]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Grade::{self, Kept, NotKept, NotMeasured, Weak};
+    use super::super::Grade::{self, Caution, Fail, Pass};
     use super::*;
 
     fn socket(text: &str) -> SocketAddr {
@@ -392,7 +392,7 @@ mod tests {
         };
         judge(&survey)
             .into_iter()
-            .filter(|point| point.grade != Kept)
+            .filter(|point| point.grade != Pass)
             .map(|point| (point.id, point.grade))
             .collect()
     }
@@ -400,15 +400,15 @@ mod tests {
     #[test]
     fn what_is_reached_is_told_apart() {
         assert_eq!(grades(&[]), []);
-        assert_eq!(grades(&["192.0.2.7:22"]), [("network-host", NotKept)]);
+        assert_eq!(grades(&["192.0.2.7:22"]), [("network-host", Fail)]);
         // Guessed by the intruder itself.
-        assert_eq!(grades(&["172.18.0.1:4000"]), [("network-host", NotKept)]);
-        assert_eq!(grades(&["172.19.0.2:9"]), [("network-stacks", NotKept)]);
-        assert_eq!(grades(&["1.1.1.1:443"]), [("network-outside", NotKept)]);
-        assert_eq!(grades(&["169.254.169.254:80"]), [("network-metadata", NotKept)]);
-        assert_eq!(grades(&["[fe80::1%2]:22"]), [("network-host", NotKept), ("network-ipv6", NotKept)]);
+        assert_eq!(grades(&["172.18.0.1:4000"]), [("network-host", Fail)]);
+        assert_eq!(grades(&["172.19.0.2:9"]), [("network-stacks", Fail)]);
+        assert_eq!(grades(&["1.1.1.1:443"]), [("network-outside", Fail)]);
+        assert_eq!(grades(&["169.254.169.254:80"]), [("network-metadata", Fail)]);
+        assert_eq!(grades(&["[fe80::1%2]:22"]), [("network-host", Fail), ("network-ipv6", Fail)]);
         let nowhere = Tried { host: BTreeSet::new(), ..tried() };
-        assert_eq!(host(&BTreeSet::new(), &nowhere).grade, NotMeasured);
+        assert_eq!(host(&BTreeSet::new(), &nowhere).grade, Caution);
     }
 
     #[test]
@@ -419,17 +419,17 @@ mod tests {
             names_asked(&seen, &Ours { outside: Vec::new(), metadata: Vec::new(), names }).grade
         };
         let refused = 2;
-        assert_eq!(asked("127.0.0.11", refused, true), Kept);
-        assert_eq!(asked("127.0.0.11", refused, false), NotMeasured);
-        assert_eq!(asked("127.0.0.11", NO_SUCH_NAME, true), NotKept);
-        assert_eq!(asked("192.0.2.53", refused, false), NotKept);
+        assert_eq!(asked("127.0.0.11", refused, true), Pass);
+        assert_eq!(asked("127.0.0.11", refused, false), Caution);
+        assert_eq!(asked("127.0.0.11", NO_SUCH_NAME, true), Fail);
+        assert_eq!(asked("192.0.2.53", refused, false), Fail);
     }
 
     #[test]
     fn builds_with_the_internet_are_told_what_they_reach() {
-        assert_eq!(builds(&[], &tried()).grade, Kept);
+        assert_eq!(builds(&[], &tried()).grade, Pass);
         let point = builds(&[socket("192.0.2.7:22"), socket("169.254.169.254:80")], &tried());
-        assert_eq!(point.grade, Weak);
+        assert_eq!(point.grade, Caution);
         assert_eq!(
             point.observed,
             "they reach this machine at 192.0.2.7 and a metadata service at 169.254.169.254"
@@ -442,7 +442,7 @@ mod tests {
             let seen = Seen { addresses_v6: table.into(), ..Seen::default() };
             ipv6(&seen, &BTreeSet::new(), &tried()).grade
         };
-        assert_eq!(with("00000000000000000000000000000001 01 80 10 80       lo\n"), Kept);
-        assert_eq!(with("fe800000000000000042a7fffecebfb3 05 40 20 80     eth0\n"), Weak);
+        assert_eq!(with("00000000000000000000000000000001 01 80 10 80       lo\n"), Pass);
+        assert_eq!(with("fe800000000000000042a7fffecebfb3 05 40 20 80     eth0\n"), Caution);
     }
 }

@@ -6,7 +6,7 @@ use super::{Grade, Point, Rule};
 
 /// Width that text is broken at.
 const WIDTH: usize = 112;
-const INDENT: usize = 16;
+const INDENT: usize = 11;
 const ARROW: &str = "-> ";
 
 /// What holds on any engine, and where to read how.
@@ -38,15 +38,14 @@ pub fn render(points: &[Point]) -> String {
     let count = |grade: Grade| points.iter().filter(|point| point.grade == grade).count();
     let _ = writeln!(
         text,
-        "{} kept, {} weak, {} not measured, {} not kept.",
-        count(Grade::Kept),
-        count(Grade::Weak),
-        count(Grade::NotMeasured),
-        count(Grade::NotKept)
+        "{} PASS, {} CAUTION, {} FAIL.",
+        count(Grade::Pass),
+        count(Grade::Caution),
+        count(Grade::Fail)
     );
-    let verdict = if count(Grade::NotKept) > 0 {
-        "Strangers' code should not run here before what is NOT KEPT is mended. deploy/README.md has a set-up that keeps it."
-    } else if count(Grade::Weak) + count(Grade::NotMeasured) > 0 {
+    let verdict = if count(Grade::Fail) > 0 {
+        "Strangers' code should not run here before what FAILs is mended. deploy/README.md has a set-up that keeps it."
+    } else if count(Grade::Caution) > 0 {
         "Strangers' code can run here; the rest makes it safer."
     } else {
         "Strangers' code can run here."
@@ -58,10 +57,9 @@ pub fn render(points: &[Point]) -> String {
 impl Display for Grade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Kept => "kept",
-            Self::Weak => "weak",
-            Self::NotMeasured => "not measured",
-            Self::NotKept => "NOT KEPT",
+            Self::Pass => "PASS",
+            Self::Caution => "CAUTION",
+            Self::Fail => "FAIL",
         })
     }
 }
@@ -129,15 +127,15 @@ mod tests {
 
     #[test]
     fn a_list_reads_well() {
-        let text = render(&[SECOND.not_kept("broken"), FIRST.kept("fine")]);
+        let text = render(&[SECOND.fail("broken"), FIRST.pass("fine")]);
         let expected = format!(
-            "The engine\n  kept          First: fine\n\nRule 5: The disk is bounded\n  NOT KEPT      Second: broken\n                \
-             -> Mend it: `mend --it`.\n\n{}\n1 kept, 0 weak, 0 not measured, 1 not kept.\nStrangers' code should not run here \
-             before what is NOT KEPT is mended. deploy/README.md has a set-up that keeps it.\n",
+            "The engine\n  PASS     First: fine\n\nRule 5: The disk is bounded\n  FAIL     Second: broken\n           -> Mend \
+             it: `mend --it`.\n\n{}\n1 PASS, 0 CAUTION, 1 FAIL.\nStrangers' code should not run here before what FAILs is \
+             mended. deploy/README.md has a set-up that keeps it.\n",
             wrapped(OTHER_RULES, WIDTH).join("\n")
         );
         assert_eq!(text, expected);
-        assert!(render(&[FIRST.kept("fine")]).ends_with("Strangers' code can run here.\n"));
+        assert!(render(&[FIRST.pass("fine")]).ends_with("Strangers' code can run here.\n"));
     }
 
     #[test]
