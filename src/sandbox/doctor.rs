@@ -126,6 +126,9 @@ pub struct Point {
     pub advice: String,
 }
 
+/// How the observation begins where there is none.
+const NOT_MEASURED: &str = "not measured: ";
+
 /// Something that is looked at, and what to do where it is not as it should be.
 struct Subject {
     rule: Rule,
@@ -160,7 +163,7 @@ impl Subject {
     fn not_measured(&self, why: &(impl Display + ?Sized)) -> Point {
         Point {
             advice: "Mend that and ask again.".into(),
-            ..self.point(Grade::Caution, format!("not measured: {why}"))
+            ..self.point(Grade::Caution, format!("{NOT_MEASURED}{why}"))
         }
     }
 }

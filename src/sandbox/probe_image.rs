@@ -268,7 +268,9 @@ async fn remove_older(engine: &EngineInner, current: &str) -> Result<(), Error> 
     let images: Vec<ImageSummary> =
         engine.call("list the probe's images", engine.docker.list_images(Some(options))).await?;
     for image in images {
-        for tag in image.repo_tags.iter().filter(|tag| *tag != current) {
+        // Podman puts a host before names that have none.
+        let is_current = |tag: &str| tag.rsplit('/').next() == Some(current);
+        for tag in image.repo_tags.iter().filter(|tag| !is_current(tag)) {
             if !is_abandoned(engine, tag).await? {
                 continue;
             }

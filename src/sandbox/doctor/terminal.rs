@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::{Grade, Point, Rule};
+use super::{Grade, NOT_MEASURED, Point, Rule};
 
 /// Width that text is broken at.
 const WIDTH: usize = 112;
@@ -45,6 +45,8 @@ pub fn render(points: &[Point]) -> String {
     );
     let verdict = if count(Grade::Fail) > 0 {
         "Strangers' code should not run here before what FAILs is mended. deploy/README.md has a set-up that keeps it."
+    } else if points.iter().any(|point| point.observed.starts_with(NOT_MEASURED)) {
+        "Whether strangers' code should run here is not known before the rest is measured."
     } else if count(Grade::Caution) > 0 {
         "Strangers' code can run here; the rest makes it safer."
     } else {
@@ -135,6 +137,9 @@ mod tests {
             wrapped(OTHER_RULES, WIDTH).join("\n")
         );
         assert_eq!(text, expected);
+        assert!(render(&[FIRST.pass("fine"), SECOND.not_measured("busy")]).ends_with(
+            "Whether strangers' code should run here is not known before the rest is measured.\n"
+        ));
         assert!(render(&[FIRST.pass("fine")]).ends_with("Strangers' code can run here.\n"));
     }
 
