@@ -128,7 +128,7 @@ async fn the_doctor_measures_and_leaves_nothing() {
     assert_ne!(point(&points, "cpu").grade, Grade::Fail, "{:?}", point(&points, "cpu"));
     // Whatever the engine is, these can be measured on it.
     for id in ["namespaces", "network-builds", "build-buildkit", "build-buildkit-network"] {
-        assert_ne!(point(&points, id).grade, Grade::Caution, "{:?}", point(&points, id));
+        assert!(!point(&points, id).observed.starts_with("not measured"), "{:?}", point(&points, id));
     }
     let docker = Docker::connect_with_defaults().unwrap().negotiate_version().await.unwrap();
     let info = docker.info().await.unwrap();
