@@ -96,9 +96,7 @@ pub(super) fn is_not_running(error: &EngineError) -> bool {
     match status(error) {
         Some(409) => true,
         Some(404) => words.contains("no such exec"),
-        Some(_) => {
-            ["is not running", "is not paused", "stopped container"].iter().any(|end| words.contains(end))
-        }
+        Some(_) => ["not running", "not paused", "stopped container"].iter().any(|end| words.contains(end)),
         None => false,
     }
 }
@@ -134,6 +132,7 @@ mod tests {
             (404, "No such exec instance: 1f"),
             (500, "Container 7d86 is not paused"),
             (500, "Cannot pause container 409d: cannot pause a stopped container: unknown"),
+            (500, "Cannot pause container 3120: OCI runtime pause failed: container not running: unknown"),
         ] {
             assert!(is_not_running(&answer(status, words)), "{words}");
         }
