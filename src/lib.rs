@@ -29,6 +29,7 @@
 #![warn(clippy::pedantic)]
 
 pub mod accounts;
+mod addresses;
 pub mod checks;
 pub mod clock;
 pub mod config;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from the bottom up: a room may use the ones on lower floors, never its own floor's
 /// others or higher ones.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "text"],
+    &["addresses", "clock", "text"],
     &["tree", "units", "ulimits"],
     &["yaml"],
     &["config"],

@@ -5,7 +5,6 @@
 //! one image that `demo` needs: where no registry answers, the recipe `tests/bases` makes a stand-in
 //! from Debian's packages.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -17,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use super::build_log::BuildLog;
 use super::engine::{CALL, EngineInner, PULL};
 use super::error::{Error, engine_words, status};
+use crate::addresses::{Standing, standing};
 
 /// The recipe, the same one that the tests use.
 const RECIPE: &str = include_str!("../../tests/bases");
@@ -274,42 +274,9 @@ async fn is_public_host(host: &str) -> bool {
     match tokio::net::lookup_host(&with_port).await {
         Ok(addresses) => {
             let mut addresses = addresses.peekable();
-            addresses.peek().is_some() && addresses.all(|address| is_public(address.ip()))
+            addresses.peek().is_some() && addresses.all(|address| standing(address.ip()) == Standing::Global)
         }
         Err(_) => false,
-    }
-}
-
-/// Whether an address is neither private, nor local, nor reserved (RFC 6890, RFC 4193).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            !(v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || v4.is_multicast()
-                || a == 0
-                || (a == 100 && (64..128).contains(&b))
-                || a >= 240)
-        }
-        IpAddr::V6(v6) => {
-            if let Some(v4) = v6.to_ipv4_mapped() {
-                is_public(IpAddr::V4(v4))
-            } else {
-                let first = v6.segments()[0];
-                !(v6.is_loopback()
-                    || v6.is_unspecified()
-                    || v6.is_multicast()
-                    || first & 0xfe00 == 0xfc00
-                    || first & 0xffc0 == 0xfe80
-                    // NAT64 and 6to4 carry an IPv4 address.
-                    || first == 0x64
-                    || first == 0x2002)
-            }
-        }
     }
 }
 

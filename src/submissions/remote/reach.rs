@@ -3,14 +3,12 @@
 //! A stranger chooses the host, and whoever owns its name chooses what it resolves to, at any moment anew.
 //! So it is addresses that are judged, each time that a connection is made, and never names alone.
 
-mod special;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use url::Host;
 
-use self::special::{Standing, standing};
+use crate::addresses::{Standing, forms, standing};
 use crate::submissions::refusal::shown;
 
 /// Which addresses may be spoken to: those that the whole Internet can reach, and what an admin allows.
@@ -71,7 +69,7 @@ impl Reach {
         self.rules.iter().filter(|rule| rule.port.is_none_or(|only| only == port)).any(|rule| {
             match &rule.place {
                 Place::Network(network, bits) => {
-                    special::forms(address).iter().any(|form| within(*form, *network, *bits))
+                    forms(address).iter().any(|form| within(*form, *network, *bits))
                 }
                 Place::Name(name) => standing == Standing::Private && *name == host,
                 Place::Below(end) => standing == Standing::Private && host.ends_with(end.as_str()),

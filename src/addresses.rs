@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// The whole Internet can reach it.
     Global,
     /// Of some network, or of this machine; a name in the list of an admin may lead there.
@@ -47,7 +47,7 @@ const V6: &[(Ipv6Addr, u32, Standing)] = &[
 ];
 
 /// What an address is for. One that stands for an address of IPv4 is for what that one is.
-pub(super) fn standing(address: IpAddr) -> Standing {
+pub(crate) fn standing(address: IpAddr) -> Standing {
     match address {
         IpAddr::V4(address) => {
             let block = V4.iter().find(|(block, bits, _)| {
@@ -76,7 +76,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 }
 
 /// An address, and what it stands for.
-pub(super) fn forms(address: IpAddr) -> [IpAddr; 2] {
+pub(crate) fn forms(address: IpAddr) -> [IpAddr; 2] {
     match address {
         IpAddr::V6(inner) => [address, embedded(inner).map_or(address, IpAddr::V4)],
         IpAddr::V4(_) => [address, address],
