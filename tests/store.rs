@@ -6,6 +6,8 @@ mod house;
 
 #[path = "store/accounts.rs"]
 mod accounts;
+#[path = "store/audit.rs"]
+mod audit;
 #[path = "store/contents.rs"]
 mod contents;
 #[path = "store/crash.rs"]

@@ -57,7 +57,8 @@ macro_rules! migrations {
             (1, "foundation", "0001_foundation.sql"),
             (2, "reviews", "0002_reviews.sql"),
             (3, "worker figures", "0003_worker_figures.sql"),
-            (4, "fetched", "0004_fetched.sql")
+            (4, "fetched", "0004_fetched.sql"),
+            (5, "audit", "0005_audit.sql")
         )
     };
     ($dialect:literal, $(($version:literal, $what:literal, $file:literal)),+) => {

@@ -17,6 +17,7 @@
 //! | `reviews` | what trainers made of answers, and what waits for them |
 //! | `progress` | the cells of the board and the grid |
 //! | `workers` | who grades |
+//! | `audit` | who changed what of the house |
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 
 #[macro_use]
 mod database;
+mod audit;
 mod bells;
 mod catalogue;
 mod cohorts;
@@ -47,6 +49,7 @@ mod sign_ins;
 mod submissions;
 mod workers;
 
+pub use audit::{AuditWish, Deed, Record};
 pub use catalogue::PublishedExercise;
 pub use cohorts::{Cohort, Member};
 pub use error::{Error, Result};
