@@ -91,6 +91,9 @@ pub struct CheckReport {
     /// Whether `expected` gives the answer away and is kept from students.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
+    /// Points taken off for hints that were asked for before this was handed in; already left out of `points`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hint_points: u32,
     /// What a trainer made of the answer, once one has read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
@@ -230,6 +233,11 @@ pub struct Report {
     pub engine: Option<EngineReport>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` hands over a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Report {
     /// The verdict and total that follow from the outcomes. Broken checks decide first, since
     /// nothing may be held against a student when we could not tell; `broken` is the verdict
@@ -280,7 +288,7 @@ impl Report {
         });
         let Some(found) = found else { return false };
         found.outcome = if review.passed { OutcomeKind::Passed } else { OutcomeKind::Failed };
-        found.points.earned = points.earned;
+        found.points.earned = points.earned.saturating_sub(found.hint_points);
         found.observed = format!("{} of {} points by {}", points.earned, points.possible, review.by);
         found.review = Some(review.clone());
         // What was broken stays broken: a trainer cannot mend it.

@@ -82,7 +82,10 @@ async fn each_state_of_a_submission_says_so() {
     let class = Class::open().await;
     for (what, words) in [
         ("passed", &["Passed: 2 of 2 points", "verdict in 0.4 s"][..]),
-        ("failed", &["Not yet: 3 of 5 points", "connection refused", "Next hint (2 of 2)", "Copy"]),
+        (
+            "failed",
+            &["Not yet: 3 of 5 points", "connection refused", "Next hint (2 of 2), costs 1 point", "Copy"],
+        ),
         ("unbuilt", &["Not yet: 0 of 5 points", "not tried, because the image could not be built"]),
         ("fault", &["This was us; it did not count", "Our container engine stopped answering"]),
         ("again", &["Trying again", "This was us; it did not count. Next attempt in 1 h"]),

@@ -296,6 +296,7 @@ fn outcome(check: &drydock::exercises::CheckSpec, passes: bool) -> CheckReport {
         hint: None,
         explain: None,
         hidden: false,
+        hint_points: 0,
         review: None,
         seconds: 0.01,
     }

@@ -1,5 +1,6 @@
 //! `drydock grade`: one submission, here and now, without a server.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ pub async fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<Exi
         exercise: &exercise,
         fetch: given.fetch(&fetcher, &exercise).boxed(),
         observer: progress(),
+        hints: BTreeMap::new(),
         measured: false,
         trusted: false,
     };

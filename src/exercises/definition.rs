@@ -42,6 +42,10 @@ pub struct Definition {
     pub compose: Option<ComposeDefinition>,
     /// Bounds; the server's settings cap them.
     pub limits: LimitsDefinition,
+    /// Points of a check that each of its hints costs but the first, which comes by itself. Hints cost nothing
+    /// where it is left out.
+    #[schemars(range(max = 100))]
+    pub hint_cost: u32,
     /// What must hold, in the order it is shown.
     #[serde(deserialize_with = "ignored")]
     #[schemars(with = "Vec<CheckDefinition>", length(min = 1))]

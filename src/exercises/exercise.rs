@@ -38,6 +38,8 @@ pub struct Exercise {
     pub compose: Option<ComposeRun>,
     /// What the author wrote, before the settings' caps.
     pub limits: Limits,
+    /// Points of a check that each hint costs that is asked for.
+    pub hint_cost: u32,
     /// What must hold, in the order it is shown.
     pub checks: Vec<CheckSpec>,
     /// Solutions broken on purpose, by name.

@@ -191,6 +191,9 @@ impl Reader<'_> {
             takes_answers: submit.contains(&SubmitKind::Answers),
             run_time: limits.run_time,
         };
+        if definition.hint_cost > 100 {
+            self.wrong(&["hint_cost"], "`hint_cost` is at most 100; it is taken off the check's own points");
+        }
         let checks = self.checks((!unread_around).then_some(&around));
         self.sense(&submit, build.is_some(), compose.is_some(), &checks);
         self.solution(path.as_deref(), around.takes_answers, &checks);
@@ -207,6 +210,7 @@ impl Reader<'_> {
             stack,
             compose,
             limits,
+            hint_cost: definition.hint_cost,
             checks,
             mutants,
             statement,

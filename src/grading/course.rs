@@ -1,5 +1,6 @@
 //! What is known of each check while a grading goes by: pure bookkeeping, no waiting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::checks::{Detail, Fault, Finding};
@@ -84,6 +85,8 @@ pub(super) struct Course<'a> {
     exercise: &'a Exercise,
     observer: Observer,
     clock: &'a Clock,
+    /// How many hints were asked for, by check.
+    hints: BTreeMap<String, u32>,
     outcomes: Vec<Option<CheckReport>>,
     phases: Vec<PhaseReport>,
     running: Option<(Phase, Stopwatch)>,
@@ -102,6 +105,7 @@ impl<'a> Course<'a> {
             exercise,
             observer,
             clock,
+            hints: BTreeMap::new(),
             outcomes: vec![None; exercise.checks.len()],
             phases: Vec::new(),
             running: None,
@@ -111,6 +115,11 @@ impl<'a> Course<'a> {
             engine: None,
             remark: None,
         }
+    }
+
+    /// Takes off what hints cost that were asked for, so many of each check.
+    pub fn charge(&mut self, hints: BTreeMap<String, u32>) {
+        self.hints = hints;
     }
 
     /// Gives the first check of the stack, as the exercise has them, a further piece of evidence, whatever its
@@ -205,7 +214,9 @@ impl<'a> Course<'a> {
             .evidence
             .extend(self.remark.take_if(|(first, _)| *first == index).map(|(_, evidence)| evidence));
         let check = &self.exercise.checks[index];
-        let earned = if outcome == OutcomeKind::Passed { check.points } else { 0 };
+        let hints = self.hints.get(&check.id).copied().unwrap_or(0);
+        let hint_points = hints.saturating_mul(self.exercise.hint_cost).min(check.points);
+        let earned = if outcome == OutcomeKind::Passed { check.points - hint_points } else { 0 };
         let wants_hint = matches!(outcome, OutcomeKind::Failed);
         let report = CheckReport {
             id: check.id.clone(),
@@ -220,6 +231,7 @@ impl<'a> Course<'a> {
             hint: check.hints.first().filter(|_| wants_hint).cloned(),
             explain: check.explain.clone().filter(|_| wants_hint),
             hidden: check.hidden,
+            hint_points,
             review: None,
             seconds,
         };

@@ -1,6 +1,6 @@
 //! The phases of one grading, in their order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub struct Job<'a> {
     pub fetch: BoxFuture<'a, Result<Handed, Halt>>,
     /// Told of every step.
     pub observer: Observer,
+    /// How many hints were asked for of each check, for an exercise in which they cost points.
+    pub hints: BTreeMap<String, u32>,
     /// Whether the memory of what runs is measured, which costs the engine some work.
     pub measured: bool,
     /// Whether what was handed in is the exercise author's own: see [`BuildRequest::trusted`].
@@ -112,8 +114,9 @@ impl Graded {
 ///
 /// `engine` may be `None` for exercises that need none (see [`Exercise::needs_engine`]).
 pub async fn grade(job: Job<'_>, engine: Option<&Engine>, clock: &Clock) -> Graded {
-    let Job { id, exercise, fetch, observer, measured, trusted } = job;
+    let Job { id, exercise, fetch, observer, hints, measured, trusted } = job;
     let mut course = Course::new(exercise, observer.clone(), clock);
+    course.charge(hints);
     let needed = exercise.needs_engine();
     let mut sandbox = None;
     match (needed, engine) {

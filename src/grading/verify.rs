@@ -8,6 +8,7 @@
 mod judge;
 mod warnings;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -317,6 +318,7 @@ async fn attempt(
         exercise,
         fetch: async move { Ok(handed) }.boxed(),
         observer,
+        hints: BTreeMap::new(),
         measured: *trial == Trial::Solution(1),
         trusted: true,
     };

@@ -376,6 +376,14 @@ impl Worker {
                 return None;
             }
         };
+        let hints = match self.store.hints_before(claim.grading.submission).await {
+            Ok(hints) => hints,
+            Err(error) => {
+                error!(%grading, %error, "grading.hints_unreadable");
+                self.try_again_later(claim, &error.to_string()).await;
+                return None;
+            }
+        };
         let recorder = self.live.record(&claim.lease);
         let mut graded = if attempt > self.settings.attempts {
             // Every attempt before this one took its worker with it.
@@ -392,6 +400,7 @@ impl Worker {
                     async move { self.fetcher.handed(&self.store, claim, exercise, &observer).await }.boxed()
                 },
                 observer: observer(recorder.clone()),
+                hints,
                 measured: false,
                 trusted: false,
             };

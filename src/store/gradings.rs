@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::columns::{JsonText, Word, points};
 use super::database::Writing;
-use super::{Error, Result, Store};
+use super::{Error, Result, Store, Submission};
 use crate::report::{Points, Report, Verdict};
 
 /// How far a grading is.
@@ -181,6 +181,38 @@ impl Store {
         .fetch_optional(db)
         .await)?;
         row.map(Grading::from).ok_or(NO_GRADING)
+    }
+
+    /// The last submission of the same person for the same exercise before this one that was judged, with the
+    /// newest report that judged it.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn judged_before(&self, submission: &Submission) -> Result<Option<(Submission, Report)>> {
+        let id: Option<Uuid> = on!(self.reads(), db => sqlx::query_scalar(
+            "SELECT submissions.id FROM submissions
+             WHERE cohort = $1 AND person = $2 AND exercise = $3 AND number < $4 AND EXISTS (
+                 SELECT 1 FROM gradings
+                 WHERE gradings.submission = submissions.id AND gradings.verdict IN ('passed', 'failed'))
+             ORDER BY number DESC LIMIT 1",
+        )
+        .bind(submission.cohort)
+        .bind(submission.person)
+        .bind(&submission.exercise)
+        .bind(submission.number)
+        .fetch_optional(db)
+        .await)?;
+        let Some(id) = id else { return Ok(None) };
+        let row: Option<GradingRow> = on!(self.reads(), db => sqlx::query_as(concat!(
+            "SELECT ", grading_columns!(with report), " FROM gradings
+             WHERE submission = $1 AND verdict IN ('passed', 'failed')
+             ORDER BY queued_at DESC, id DESC LIMIT 1",
+        ))
+        .bind(id)
+        .fetch_optional(db)
+        .await)?;
+        let Some(report) = row.map(Grading::from).and_then(|grading| grading.report) else { return Ok(None) };
+        Ok(Some((self.submission(id).await?, report)))
     }
 
     /// All gradings of a submission, newest first, without their reports.

@@ -160,6 +160,7 @@ pub fn report(verdict: Verdict) -> Report {
             hint: None,
             explain: None,
             hidden: false,
+            hint_points: 0,
             review: None,
             seconds: 0.125,
         }],

@@ -77,6 +77,7 @@ impl Class {
                 hint: None,
                 explain: spec.explain.clone(),
                 hidden: false,
+                hint_points: 0,
                 review: None,
                 seconds: 0.02,
             });

@@ -10,6 +10,7 @@ summary: A small web server that reads its greeting from the environment.
 minutes: 20
 objectives: [EXPOSE and `-p`, environment variables]
 submit: [upload]
+hint_cost: 1
 build: {dockerfile: Dockerfile}
 stack:
   services:

@@ -31,11 +31,13 @@ pub async fn grade_queued(app: &App) {
             Step::Log(_) => (),
         })
     };
+    let hints = app.store().hints_before(submission.id).await.unwrap();
     let job = Job {
         id: claim.grading.id.to_string(),
         exercise: &exercise,
         fetch: async move { Ok(handed) }.boxed(),
         observer,
+        hints,
         measured: false,
         trusted: false,
     };

@@ -242,6 +242,7 @@ mod tests {
             hint: None,
             explain: None,
             hidden: false,
+            hint_points: 0,
             review: None,
             seconds: 0.0,
         };

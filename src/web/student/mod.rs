@@ -20,5 +20,6 @@ pub fn register(routes: Routes) -> Routes {
         .upload("/cohorts/{cohort}/exercises/{slug}/submissions", Access::Member, exercise::hand_in)
         .get("/submissions/{submission}", Access::Owner, submission::show)
         .stream("/submissions/{submission}/events", Access::Owner, submission::events)
+        .post("/submissions/{submission}/hints", Access::Owner, submission::hint)
         .get("/submissions/{submission}/log.txt", Access::Owner, submission::log)
 }

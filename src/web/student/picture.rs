@@ -7,6 +7,8 @@
 
 mod drawing;
 
+use std::collections::HashMap;
+
 use super::pieces::outcome_word;
 use crate::exercises::Exercise;
 use crate::live::Event;
@@ -33,6 +35,19 @@ pub enum Audience {
 pub struct Outline {
     /// In the exercise's order.
     pub checks: Vec<Planned>,
+    /// The submission before, where there is one to compare with.
+    pub before: Option<Before>,
+}
+
+/// What became of the checks in the submission before.
+#[derive(Clone, Debug)]
+pub struct Before {
+    /// The submission's number.
+    pub number: i64,
+    /// Its page.
+    pub href: String,
+    /// By check.
+    pub outcomes: HashMap<String, OutcomeKind>,
 }
 
 /// A check before it has an outcome.
@@ -48,6 +63,10 @@ pub struct Planned {
     pub phase: Phase,
     /// Every hint, the first included.
     pub hints: Vec<String>,
+    /// How many hints the student asked for beside the first.
+    pub asked: usize,
+    /// Points that each of those costs.
+    pub hint_cost: u32,
 }
 
 impl From<&Exercise> for Outline {
@@ -58,8 +77,23 @@ impl From<&Exercise> for Outline {
             points: check.points,
             phase: check.kind.phase(),
             hints: check.hints.clone(),
+            asked: 0,
+            hint_cost: exercise.hint_cost,
         });
-        Self { checks: checks.collect() }
+        Self { checks: checks.collect(), before: None }
+    }
+}
+
+impl Outline {
+    /// With the hints that were asked for, each named by its check.
+    #[must_use]
+    pub fn asked<'h>(mut self, hints: impl IntoIterator<Item = &'h str>) -> Self {
+        for id in hints {
+            if let Some(check) = self.checks.iter_mut().find(|check| check.id == id) {
+                check.asked += 1;
+            }
+        }
+        self
     }
 }
 

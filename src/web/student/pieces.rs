@@ -7,6 +7,7 @@ use super::picture::Planned;
 use crate::report::{CheckReport, OutcomeKind};
 use crate::web::markdown;
 use crate::web::shape::Shape;
+use crate::web::words::count;
 
 /// `verdict` of the page.
 #[derive(Template)]
@@ -15,6 +16,23 @@ pub struct VerdictPiece {
     pub(super) shape: Shape,
     pub(super) headline: String,
     pub(super) about: String,
+    pub(super) since: Option<Since>,
+}
+
+/// How a submission compares with the one before.
+pub(super) struct Since {
+    pub(super) number: i64,
+    pub(super) href: String,
+    pub(super) said: String,
+}
+
+/// What became of a check since the submission before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It passes now.
+    Gained,
+    /// It does not pass any more.
+    Lost,
 }
 
 /// `steps` of the page.
@@ -58,6 +76,7 @@ pub struct CheckPiece<'a> {
     /// Whether an earlier check was stopped by the same, and says so.
     pub(super) repeated: bool,
     pub(super) trainer: bool,
+    pub(super) turned: Option<Turn>,
 }
 
 impl askama::filters::HtmlSafe for VerdictPiece {}
@@ -101,14 +120,44 @@ impl CheckPiece<'_> {
         self.report.filter(|_| !matches!(self.shape, Shape::Skipped | Shape::Waiting))
     }
 
-    /// The hints of a check that did not pass, as HTML.
-    fn hints(&self) -> Vec<String> {
-        if self.shape == Shape::Failed {
-            self.planned.hints.iter().map(|hint| markdown::phrase(hint)).collect()
-        } else {
-            Vec::new()
+    /// The hints of a check that did not pass, as HTML: those that were asked for, all for a trainer.
+    fn hints(&self) -> Hints {
+        if self.shape != Shape::Failed {
+            return Hints::default();
+        }
+        let Planned { hints, asked, hint_cost, .. } = self.planned;
+        let seen = (1 + asked).min(hints.len());
+        let shown = if self.trainer { hints.len() } else { seen };
+        Hints {
+            shown: hints[..shown].iter().map(|hint| markdown::phrase(hint)).collect(),
+            seen,
+            all: hints.len(),
+            cost: (*hint_cost > 0).then(|| count((*hint_cost).into(), "point")),
         }
     }
+
+    /// What hints cost this check, once it is judged.
+    fn charge(&self) -> Option<String> {
+        let report = self.report.filter(|report| report.hint_points > 0)?;
+        match report.outcome {
+            OutcomeKind::Passed => {
+                Some(format!("{} less, for hints", count(report.hint_points.into(), "point")))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The hints of a check as they are shown.
+#[derive(Default)]
+struct Hints {
+    shown: Vec<String>,
+    /// How many the student has seen.
+    seen: usize,
+    /// How many there are.
+    all: usize,
+    /// What the next one costs.
+    cost: Option<String>,
 }
 
 /// The outcome in words.

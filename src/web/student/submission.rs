@@ -7,16 +7,17 @@ use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::board::{frame, href};
-use super::picture::{Audience, Outline, Picture, Stage};
+use super::picture::{Audience, Before, Outline, Picture, Stage};
 use super::pieces::{ChecksPiece, LogPiece};
 use crate::checks::Question;
 use crate::exercises::Exercise;
 use crate::live::Event;
+use crate::report::OutcomeKind;
 use crate::store::{Grading, GradingState, StoredEvent, Submission};
 use crate::submissions::{Answer, Source};
 use crate::text;
@@ -26,7 +27,7 @@ use crate::web::sse::{self, Message, Teller};
 use crate::web::trainer::reviews::way_to_score;
 use crate::web::update::Update;
 use crate::web::words::{Moment, bytes, count, escaped};
-use crate::web::{AppState, Csrf, Result, Scope, Viewer, body, markdown};
+use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body, markdown};
 
 /// More events than any grading has: its log is capped long before.
 const EVENTS: i64 = 100_000;
@@ -52,6 +53,7 @@ pub struct SubmissionPage {
     pub(crate) previous: Option<String>,
     pub(crate) newer: Option<String>,
     pub(crate) log_href: String,
+    pub(crate) hints_href: String,
 }
 
 pub(crate) struct AnswerView {
@@ -116,6 +118,7 @@ pub async fn show(
         previous: sibling(submission.number - 1),
         newer: sibling(submission.number + 1),
         log_href: format!("{here}/log.txt"),
+        hints_href: format!("{here}/hints"),
     })
 }
 
@@ -200,7 +203,7 @@ async fn picture(
     until: Option<i64>,
 ) -> Result<(Picture, i64)> {
     let audience = if scope.sees_everything() { Audience::Trainer } else { Audience::Student };
-    let mut picture = Picture::new(Outline::from(exercise), audience);
+    let mut picture = Picture::new(outline(state, scope.submission()?, exercise).await?, audience);
     let stored = match until {
         Some(0) => Vec::new(),
         Some(until) => state.store.events_after(grading.id, 0, until).await?,
@@ -229,6 +232,53 @@ async fn picture(
         }
     }
     Ok((picture, seq))
+}
+
+/// What the exercise plans, with the hints that were asked for and the submission before.
+async fn outline(state: &AppState, submission: &Submission, exercise: &Exercise) -> Result<Outline> {
+    let Submission { cohort, person, exercise: slug, .. } = submission;
+    let taken = state.store.hints_taken(*cohort, *person, slug).await?;
+    let mut outline = Outline::from(exercise).asked(taken.iter().map(|hint| hint.check.as_str()));
+    outline.before = state.store.judged_before(submission).await?.map(|(before, report)| Before {
+        number: before.number,
+        href: format!("/submissions/{}", before.id),
+        outcomes: report.checks.into_iter().map(|check| (check.id, check.outcome)).collect(),
+    });
+    Ok(outline)
+}
+
+/// The check whose next hint is asked for.
+#[derive(Deserialize)]
+pub struct Asked {
+    check: String,
+}
+
+/// `POST /submissions/{submission}/hints`: the next hint of a check that did not pass, written down.
+///
+/// # Errors
+/// [`Error::NotAllowed`] for everybody but the student, [`Error::Refused`] for a check that did not fail.
+pub async fn hint(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    scope: Scope,
+    body::Form(asked): body::Form<Asked>,
+) -> Result<Redirect> {
+    let (submission, grading) = (scope.submission()?, scope.grading()?);
+    if submission.person != viewer.person.id {
+        return Err(Error::NotAllowed("Only the student asks for hints; a trainer sees them all.".into()));
+    }
+    let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
+    let failed = grading.report.as_ref().is_some_and(|report| {
+        report.checks.iter().any(|check| check.id == asked.check && check.outcome == OutcomeKind::Failed)
+    });
+    let check = exercise.checks.iter().find(|check| check.id == asked.check).filter(|_| failed);
+    let Some(check) = check else {
+        return Err(Error::Refused(
+            "There is no hint for this check: it did not fail here. Reload the page and look again.".into(),
+        ));
+    };
+    state.store.take_hint(submission, &check.id, check.hints.len()).await?;
+    Ok(Redirect::to(&format!("/submissions/{}#check-{}", submission.id, check.id)))
 }
 
 /// An event as it was stored; one that cannot be read is left out, the report tells the rest.

@@ -5,7 +5,9 @@ use crate::live::Line;
 use crate::report::{CheckReport, OutcomeKind, Phase, Verdict};
 use crate::text;
 use crate::web::shape::{self, Shape};
-use crate::web::student::pieces::{CheckPiece, ChecksPiece, LogPiece, StepView, StepsPiece, VerdictPiece};
+use crate::web::student::pieces::{
+    CheckPiece, ChecksPiece, LogPiece, Since, StepView, StepsPiece, Turn, VerdictPiece,
+};
 use crate::web::update::{Patch, Update};
 use crate::web::words::{count, escaped, took};
 
@@ -91,7 +93,48 @@ impl Picture {
     /// The headline as a piece of the page.
     #[must_use]
     pub fn verdict(&self) -> VerdictPiece {
-        VerdictPiece { shape: self.shape(), headline: self.headline(), about: self.about() }
+        VerdictPiece {
+            shape: self.shape(),
+            headline: self.headline(),
+            about: self.about(),
+            since: self.since(),
+        }
+    }
+
+    /// How it compares with the submission before, once the verdict is there.
+    fn since(&self) -> Option<Since> {
+        let before = self.outline.before.as_ref()?;
+        let Stage::Done { verdict: Verdict::Passed | Verdict::Failed, .. } = self.stage else { return None };
+        let turned: Vec<Turn> =
+            (0..self.outline.checks.len()).filter_map(|index| self.turned(index)).collect();
+        let of = |wanted: Turn| turned.iter().filter(|turn| **turn == wanted).count();
+        let mut said = Vec::new();
+        match of(Turn::Gained) {
+            0 => {}
+            1 => said.push("1 more check passes".to_owned()),
+            some => said.push(format!("{some} more checks pass")),
+        }
+        match of(Turn::Lost) {
+            0 => {}
+            1 => said.push("1 no longer passes".to_owned()),
+            some => said.push(format!("{some} no longer pass")),
+        }
+        if said.is_empty() {
+            said.push("the same checks pass".to_owned());
+        }
+        Some(Since { number: before.number, href: before.href.clone(), said: said.join(", ") })
+    }
+
+    /// Whether a check became something else than it was in the submission before.
+    fn turned(&self, index: usize) -> Option<Turn> {
+        let before = self.outline.before.as_ref()?;
+        let was = *before.outcomes.get(&self.outline.checks[index].id)?;
+        let is = self.reports[index].as_ref()?.outcome;
+        match (was == OutcomeKind::Passed, is) {
+            (false, OutcomeKind::Passed) => Some(Turn::Gained),
+            (true, OutcomeKind::Failed | OutcomeKind::Skipped) => Some(Turn::Lost),
+            _ => None,
+        }
     }
 
     /// The phases as a piece of the page.
@@ -148,7 +191,8 @@ impl Picture {
             let mut earlier = self.reports[..index].iter().flatten().filter(stopped);
             earlier.any(|one| one.observed == report.observed)
         });
-        CheckPiece { planned, report, shape, repeated, trainer: self.audience == Audience::Trainer }
+        let trainer = self.audience == Audience::Trainer;
+        CheckPiece { planned, report, shape, repeated, trainer, turned: self.turned(index) }
     }
 
     pub(super) fn verdict_update(&self, say: Option<String>) -> Update {
