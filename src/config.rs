@@ -54,6 +54,8 @@ pub struct Settings {
     pub logs_kept: Duration,
     /// Sign-in.
     pub sessions: SessionSettings,
+    /// Sign-in with an OpenID Connect provider, beside names and passwords.
+    pub openid: OpenIdSettings,
     /// What may be handed in.
     pub uploads: UploadSettings,
     /// What is handed in by its address.
@@ -72,6 +74,27 @@ pub struct SessionSettings {
     #[serde(with = "span")]
     #[schemars(with = "crate::units::Span")]
     pub lifetime: Duration,
+}
+
+/// `[openid]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenIdSettings {
+    /// The provider's address as it calls itself, such as `https://login.example.org/realms/main`; nobody signs
+    /// in with a provider if not set.
+    pub issuer: Option<String>,
+    /// Under which name the provider knows this server.
+    pub client_id: Option<String>,
+    /// The secret that goes with it.
+    pub client_secret: Option<String>,
+    /// What the button says behind "Sign in with".
+    pub name: String,
+    /// What is asked of the provider beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim with a person's groups; dots lead into nested ones, such as `realm_access.roles`.
+    pub groups_claim: String,
+    /// Groups whose members are admins; where there are none, admins are made here.
+    pub admin_groups: Vec<String>,
 }
 
 /// `[uploads]`
@@ -199,6 +222,7 @@ impl Default for Settings {
             exercises_dir: "./exercises".into(),
             logs_kept: Duration::from_hours(30 * 24),
             sessions: SessionSettings::default(),
+            openid: OpenIdSettings::default(),
             uploads: UploadSettings::default(),
             fetch: FetchSettings::default(),
             worker: WorkerSettings::default(),
@@ -210,6 +234,20 @@ impl Default for Settings {
 impl Default for SessionSettings {
     fn default() -> Self {
         Self { lifetime: Duration::from_hours(12) }
+    }
+}
+
+impl Default for OpenIdSettings {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            name: "OpenID".into(),
+            scopes: vec!["profile".into()],
+            groups_claim: "groups".into(),
+            admin_groups: Vec::new(),
+        }
     }
 }
 
@@ -351,12 +389,19 @@ impl Settings {
 
     /// Values that could not work, as sentences.
     fn mistakes(&self) -> impl Iterator<Item = &'static str> {
-        let Self { sessions, uploads, worker, sandbox, .. } = self;
+        let Self { sessions, openid, uploads, worker, sandbox, .. } = self;
         let second = Duration::from_secs(1);
         let web = |url: &str| {
             ["http://", "https://"].iter().any(|scheme| {
                 url.strip_prefix(scheme)
                     .is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '?', '#', ' ']))
+            })
+        };
+        let provider = |url: &str| {
+            url::Url::parse(url).is_ok_and(|url| match url.scheme() {
+                "https" => url.has_host(),
+                "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),
+                _ => false,
             })
         };
         let database = |url: &str| {
@@ -374,6 +419,13 @@ impl Settings {
             (self.data_dir.as_os_str().is_empty(), "an empty path; name a folder"),
             (self.exercises_dir.as_os_str().is_empty(), "an empty path; name a folder"),
             (sessions.lifetime < second * 60, "nobody could work with less than a minute; write at least `1m`"),
+            (
+                openid.issuer.as_deref().is_some_and(|issuer| !provider(issuer)),
+                "this is no provider's address; write it with `https://`, as the provider itself does (`http://` is \
+                 for a provider on this very machine)",
+            ),
+            (openid.name.trim().is_empty(), "an empty name; write what the button says"),
+            (openid.groups_claim.trim().is_empty(), "an empty name; write the claim's, such as `groups`"),
             (self.logs_kept < second * 3600, "nobody would be done reading; write at least `1h`"),
             (uploads.archive_bytes == 0, "nothing could be handed in; write a size such as `16MiB`"),
             (uploads.unpacked_bytes == 0, "nothing could be handed in; write a size such as `64MiB`"),

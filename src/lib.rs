@@ -41,6 +41,7 @@ pub mod sandbox;
 pub mod store;
 pub mod submissions;
 pub mod text;
+mod tls;
 pub mod tree;
 mod ulimits;
 pub mod units;

@@ -41,6 +41,15 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/join/{code}", [200; 7]),
     ("POST", "/join/{code}", [403, 303, 303, 303, 303, 303, 303]),
     ("GET", "/assets/{hash}/{name}", [200; 7]),
+    // Nobody departs without a provider, and nobody comes back who did not depart.
+    ("GET", "/sign-in/openid", [404; 7]),
+    ("GET", "/sign-in/openid/back", [403; 7]),
+    ("GET", "/reset", [404; 7]),
+    ("POST", "/reset", [403, 422, 422, 422, 422, 422, 422]),
+    ("GET", "/account", [303, 200, 200, 200, 200, 200, 200]),
+    ("GET", "/account/openid", [303, 403, 403, 403, 403, 403, 403]),
+    ("POST", "/account/password", [401, 422, 422, 422, 422, 422, 422]),
+    ("POST", "/account/sessions", [401, 422, 422, 422, 422, 422, 422]),
     // Students
     ("GET", "/cohorts/{cohort}", [303, 200, 200, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/exercises/{slug}", [303, 200, 200, 404, 200, 404, 200]),
@@ -48,6 +57,7 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("POST", "/cohorts/{cohort}/exercises/{slug}/submissions", [401, 422, 422, 404, 422, 404, 422]),
     ("GET", "/submissions/{submission}", [303, 200, 404, 404, 200, 404, 200]),
     ("GET", "/submissions/{submission}/events", [303, 200, 404, 404, 200, 404, 200]),
+    ("POST", "/submissions/{submission}/hints", [401, 422, 404, 404, 422, 404, 422]),
     ("GET", "/submissions/{submission}/log.txt", [303, 200, 404, 404, 200, 404, 200]),
     // Trainers
     ("GET", "/cohorts", [303, 200, 200, 200, 200, 200, 200]),
@@ -56,12 +66,16 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/cohorts/{cohort}/grid/events", [303, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/registries", [303, 403, 403, 404, 200, 404, 200]),
     ("POST", "/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
+    ("POST", "/cohorts/{cohort}/people/{person}/reset", [401, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/reviews", [303, 403, 403, 404, 200, 404, 200]),
     ("GET", "/submissions/{submission}/review", [303, 403, 404, 404, 200, 404, 200]),
     ("POST", "/submissions/{submission}/review", [401, 403, 404, 404, 422, 404, 422]),
     // Admins
     ("GET", "/admin", [303, 403, 403, 403, 403, 403, 200]),
     ("GET", "/admin/kinds", [303, 403, 403, 403, 403, 403, 200]),
+    ("GET", "/admin/groups", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/groups", [401, 403, 403, 403, 403, 403, 422]),
+    ("POST", "/admin/people/{person}/reset", [401, 403, 403, 403, 403, 403, 200]),
     // API
     ("GET", "/api/v1/openapi.json", [200; 7]),
     ("GET", "/api/v1/me", [401, 200, 200, 200, 200, 200, 200]),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from the bottom up: a room may use the ones on lower floors, never its own floor's
 /// others or higher ones.
 const FLOORS: &[&[&str]] = &[
-    &["addresses", "clock", "text"],
+    &["addresses", "clock", "text", "tls"],
     &["tree", "units", "ulimits"],
     &["yaml"],
     &["config"],
@@ -25,6 +25,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("axum", &["web"]),
     ("askama", &["web"]),
+    ("openidconnect", &["accounts"]),
     ("anyhow", &[]),
 ];
 

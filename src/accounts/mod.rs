@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod join_code;
 pub mod names;
+pub mod openid;
 pub mod passwords;
 pub mod random;
 pub mod sealing;
@@ -15,7 +16,7 @@ pub mod throttle;
 pub mod tokens;
 
 pub use join_code::{canonical_join_code, new_join_code};
-pub use names::{NameRefusal, clean_name, name_key};
+pub use names::{LONGEST_NAME, NameRefusal, clean_name, name_key};
 pub use passwords::{PasswordRefusal, Passwords, check_password};
 pub use sealing::Seal;
 pub use throttle::SignInKey;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use drydock::accounts::openid::OpenId;
 use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::exercises::Catalogue;
@@ -171,7 +172,11 @@ impl Server {
         });
         let thinning = thin_out(self.store.clone(), self.clock.clone(), self.settings.logs_kept);
         let thinning = tokio::spawn(self.shutdown.clone().run_until_cancelled_owned(thinning));
-        let state = web::AppState::new(self.store, self.live, self.clock, Arc::new(self.settings));
+        let openid = OpenId::new(&self.settings.openid, self.clock.clone()).map_err(Usage)?;
+        let state = web::AppState {
+            openid,
+            ..web::AppState::new(self.store, self.live, self.clock, Arc::new(self.settings))
+        };
         let served = web::serve(state, listener, self.shutdown.clone()).await;
         // When serving failed by itself, the worker is to stop too.
         self.shutdown.cancel();

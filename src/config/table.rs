@@ -64,6 +64,9 @@ fn row(section: Option<&String>, key: &str, property: &Value, default: &Value) -
         Value::Null => String::new(),
         Value::String(text) => format!("`{text}`"),
         Value::Array(list) if list.is_empty() => String::new(),
+        Value::Array(list) => {
+            format!("`{}`", list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+        }
         other => format!("`{other}`"),
     };
     let name = section.map_or_else(|| key.to_owned(), |section| format!("{section}_{key}"));

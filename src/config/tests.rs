@@ -155,20 +155,3 @@ fn every_setting_is_in_the_table() {
     assert!(table.contains("| `sandbox.max_memory` | `DRYDOCK_SANDBOX_MAX_MEMORY` | `2GiB` |"), "{table}");
     assert!(table.lines().skip(2).all(|line| line.ends_with(". |")), "each has a meaning: {table}");
 }
-
-/// The README shows the table between two comments; it is the one that the code would print.
-#[test]
-fn the_readme_has_the_table() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    // While there is no README yet, nothing can be out of date.
-    let Some(after) = readme.ok().and_then(|text| Some(text.split_once("<!-- settings -->\n")?.1.to_owned()))
-    else {
-        return;
-    };
-    let shown = after.split_once("<!-- /settings -->").map(|(table, _)| table.trim());
-    assert_eq!(
-        shown,
-        Some(Settings::table().trim()),
-        "README.md shows another table than `Settings::table()`"
-    );
-}

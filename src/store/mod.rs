@@ -10,11 +10,14 @@
 //! | `content` | archives and exercise folders, by their SHA-256 |
 //! | `bells` | who is woken when something was queued, appended or changed |
 //! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
+//! | `resets` | one-time links to a new password |
+//! | `identities` | who people are at an OpenID provider, where its groups lead |
 //! | `submissions` | taking a submission and its first grading |
 //! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
 //! | `events` | what happened in a grading, in order |
 //! | `reviews` | what trainers made of answers, and what waits for them |
+//! | `hints` | which hints students asked for |
 //! | `progress` | the cells of the board and the grid |
 //! | `workers` | who grades |
 //! | `audit` | who changed what of the house |
@@ -40,9 +43,12 @@ mod error;
 mod events;
 mod fetched;
 mod gradings;
+mod hints;
+mod identities;
 mod people;
 mod progress;
 mod queue;
+mod resets;
 mod reviews;
 mod sessions;
 mod sign_ins;
@@ -56,11 +62,13 @@ pub use error::{Error, Result};
 pub use events::StoredEvent;
 pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
+pub use hints::TakenHint;
+pub use identities::GroupRule;
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
 pub use reviews::{StoredReview, WaitingReview};
-pub use sessions::{ApiToken, Session};
+pub use sessions::{ApiToken, OpenSession, Session};
 pub use submissions::{NewSubmission, Submission};
 pub use workers::{Durations, PHASE_BUCKETS, Worker, WorkerFigures};
 
@@ -130,6 +138,12 @@ impl Store {
     pub async fn ping(&self) -> Result<()> {
         on!(self.reads(), db => sqlx::query("SELECT 1").execute(db).await.map(drop))?;
         Ok(())
+    }
+
+    /// Seals what a browser keeps for us.
+    #[must_use]
+    pub fn seal(&self) -> &Seal {
+        &self.inner.seal
     }
 
     fn now(&self) -> DateTime<Utc> {

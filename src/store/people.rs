@@ -13,7 +13,8 @@ pub struct Person {
     pub id: Uuid,
     /// As it is shown.
     pub name: String,
-    /// PHC string, see [`crate::accounts::Passwords`].
+    /// PHC string, see [`crate::accounts::Passwords`]; empty for somebody who signs in with an OpenID provider
+    /// alone.
     pub password_hash: String,
     /// Whether they may do everything everywhere.
     pub admin: bool,
@@ -173,7 +174,7 @@ impl Store {
     }
 }
 
-async fn end_sessions(tx: &mut Writing, person: Uuid) -> Result<()> {
+pub(super) async fn end_sessions(tx: &mut Writing, person: Uuid) -> Result<()> {
     on!(&mut tx.db, db => sqlx::query("DELETE FROM sessions WHERE person = $1")
         .bind(person)
         .execute(&mut **db)

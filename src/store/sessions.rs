@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::columns::text;
 use super::database::Writing;
 use super::people::person_columns;
 use super::{Error, Person, Result, Store, after, one_row};
@@ -22,6 +23,21 @@ pub struct Session {
     /// The token that every form of this session carries.
     pub csrf: String,
 }
+
+/// One of a person's sessions, for themselves to look at.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct OpenSession {
+    /// By which it is told from others; signs nobody in.
+    pub token_hash: Vec<u8>,
+    /// What the browser calls itself; may be empty.
+    pub agent: String,
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, give or take an hour.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// The longest account of itself that is kept of a browser, in characters.
+const LONGEST_AGENT: usize = 300;
 
 /// A token with which a program acts for a person.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -102,7 +118,8 @@ impl Store {
     pub async fn extend_session(&self, token_hash: &[u8], until: DateTime<Utc>) -> Result<()> {
         let mut tx = self.write().await?;
         on!(&mut tx.db, db => sqlx::query(
-            "UPDATE sessions SET expires_at = $2 WHERE token_hash = $1 AND expires_at > $3 AND expires_at < $2",
+            "UPDATE sessions SET expires_at = $2, seen_at = $3
+             WHERE token_hash = $1 AND expires_at > $3 AND expires_at < $2",
         )
         .bind(token_hash)
         .bind(until)
@@ -125,6 +142,71 @@ impl Store {
             .await
             .map(drop))?;
         self.commit(tx).await
+    }
+
+    /// Remembers what the browser of a session calls itself.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn note_agent(&self, token_hash: &[u8], agent: &str) -> Result<()> {
+        let agent: String = text(agent).chars().take(LONGEST_AGENT).collect();
+        let mut tx = self.write().await?;
+        on!(&mut tx.db, db => sqlx::query("UPDATE sessions SET agent = $2 WHERE token_hash = $1")
+            .bind(token_hash)
+            .bind(agent)
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
+        self.commit(tx).await
+    }
+
+    /// The sessions of a person that have not ended, the one used last first.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn sessions_of(&self, person: Uuid) -> Result<Vec<OpenSession>> {
+        Ok(on!(self.reads(), db => sqlx::query_as(
+            "SELECT token_hash, agent, created_at, COALESCE(seen_at, created_at) AS seen_at
+             FROM sessions WHERE person = $1 AND expires_at > $2
+             ORDER BY COALESCE(seen_at, created_at) DESC, token_hash",
+        )
+        .bind(person)
+        .bind(self.now())
+        .fetch_all(db)
+        .await)?)
+    }
+
+    /// Ends a session of this person. One that is not there is as good as ended.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn end_session_of(&self, person: Uuid, token_hash: &[u8]) -> Result<()> {
+        let mut tx = self.write().await?;
+        on!(&mut tx.db, db => sqlx::query("DELETE FROM sessions WHERE person = $1 AND token_hash = $2")
+            .bind(person)
+            .bind(token_hash)
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
+        self.commit(tx).await
+    }
+
+    /// Ends all sessions of a person but one; tells how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn end_other_sessions(&self, person: Uuid, but: &[u8]) -> Result<u64> {
+        let mut tx = self.write().await?;
+        let ended = on!(&mut tx.db, db => sqlx::query(
+            "DELETE FROM sessions WHERE person = $1 AND token_hash <> $2",
+        )
+        .bind(person)
+        .bind(but)
+        .execute(&mut **db)
+        .await
+        .map(|done| done.rows_affected()))?;
+        self.commit(tx).await?;
+        Ok(ended)
     }
 
     /// Makes a token with which a program acts for `person`; returns its id, by which it is revoked.

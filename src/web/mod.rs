@@ -50,6 +50,7 @@ pub use routes::{Access, Routes};
 pub use serve::serve;
 
 use crate::accounts::Passwords;
+use crate::accounts::openid::OpenId;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::live::Live;
@@ -80,10 +81,12 @@ pub struct AppState {
     pub streams: sse::Streams,
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
+    /// The provider that people may sign in with, where there is one.
+    pub openid: Option<OpenId>,
 }
 
 impl AppState {
-    /// State for one server.
+    /// State for one server, on which nobody signs in with a provider yet.
     #[must_use]
     pub fn new(store: Store, live: Live, clock: Clock, settings: Arc<Settings>) -> Self {
         Self {
@@ -98,6 +101,7 @@ impl AppState {
             patience: access::Patience::default(),
             streams: sse::Streams::default(),
             passwords: Passwords::default(),
+            openid: None,
         }
     }
 

@@ -50,9 +50,7 @@ pub(super) async fn identify(state: &AppState, api: bool, headers: &HeaderMap) -
         let viewer = viewer(state, person, Credential::Token).await?;
         return Ok(Some(Identity { viewer, csrf: None }));
     }
-    let jar = CookieJar::from_headers(headers);
-    let Some(cookie) = jar.get(session_cookie_name(state)) else { return Ok(None) };
-    let hash = hash_token(cookie.value());
+    let Some(hash) = session_hash(state, headers) else { return Ok(None) };
     let Some(session) = state.store.session(&hash).await? else { return Ok(None) };
     // Written now and then only, not with every request.
     let until = (state.clock.now() + IDLE).min(session.created_at + state.settings.sessions.lifetime);
@@ -105,12 +103,17 @@ fn cookie<'a>(state: &AppState, name: &'a str, value: &'a str) -> Cookie<'a> {
         .build()
 }
 
-/// Where a request came from: the peer, or what a reverse proxy on this very machine says about it
-/// (the last entry of `X-Forwarded-For`: those before it are the client's own words).
-#[derive(Clone, Copy, Debug)]
-pub struct ClientAddress(pub IpAddr);
+/// Who sends a request, as far as that shows before they say their name.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Where it came from: the peer, or what a reverse proxy on this very machine says about it (the last
+    /// entry of `X-Forwarded-For`: those before it are the client's own words).
+    pub address: IpAddr,
+    /// What the browser calls itself; may be empty.
+    pub agent: String,
+}
 
-impl FromRequestParts<AppState> for ClientAddress {
+impl FromRequestParts<AppState> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self> {
@@ -120,7 +123,11 @@ impl FromRequestParts<AppState> for ClientAddress {
             let value = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             value.rsplit(',').next()?.trim().parse().ok()
         };
-        Ok(Self(if peer.is_loopback() { forwarded().unwrap_or(peer) } else { peer }))
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            address: if peer.is_loopback() { forwarded().unwrap_or(peer) } else { peer },
+            agent: agent.unwrap_or_default().to_owned(),
+        })
     }
 }
 
@@ -132,35 +139,46 @@ impl FromRequestParts<AppState> for ClientAddress {
 ///
 /// # Errors
 /// [`Error::Refused`] when name and password do not fit, [`Error::TooMany`] after too many failures.
-pub async fn sign_in(state: &AppState, from: ClientAddress, name: &str, password: &str) -> Result<Entered> {
-    let keys = [SignInKey::Name(name), SignInKey::Address(from.0)];
+pub async fn sign_in(state: &AppState, from: &Caller, name: &str, password: &str) -> Result<Entered> {
+    let keys = [SignInKey::Name(name), SignInKey::Address(from.address)];
     for key in keys {
         if let Some(until) = state.store.sign_in_blocked_until(key).await? {
             return Err(blocked(state, until));
         }
     }
-    let person = state.store.person_by_name(name).await?.filter(|person| person.deactivated_at.is_none());
+    let person = state.store.person_by_name(name).await?;
+    // Without a hash somebody signs in with an OpenID provider alone.
+    let person = person.filter(|person| person.deactivated_at.is_none() && !person.password_hash.is_empty());
     let hash = person.as_ref().map(|person| person.password_hash.as_str());
     let fits = state.passwords.verify(password, hash).await.map_err(Error::internal)?;
     let Some(person) = person.filter(|_| fits) else {
         for key in keys {
             state.store.note_failed_sign_in(key).await?;
         }
-        tracing::info!(address = %from.0, "web.sign_in_failed");
+        tracing::info!(address = %from.address, "web.sign_in_failed");
         return Err(Error::Refused(
-            "Name and password do not fit together. Check both; your trainer can set a new password for you."
+            "Name and password do not fit together. Check both; your trainer can make a link with \
+             which you choose a new password."
                 .into(),
         ));
     };
     // The address keeps its count: one success must not buy more guesses at other names.
     state.store.clear_failed_sign_ins(keys[0]).await?;
+    begin(state, from, &person).await
+}
+
+/// Begins a session of somebody who has shown who they are.
+///
+/// # Errors
+/// Faults of ours.
+pub async fn begin(state: &AppState, from: &Caller, person: &Person) -> Result<Entered> {
     let token = new_token();
     let lifetime = state.settings.sessions.lifetime.min(IDLE);
     state.store.create_session(person.id, &hash_token(&token), &new_token(), lifetime).await?;
-    Ok(entered(state, &person, &token))
+    entered(state, from, person, &token).await
 }
 
-fn blocked(state: &AppState, until: DateTime<Utc>) -> Error {
+pub(super) fn blocked(state: &AppState, until: DateTime<Utc>) -> Error {
     let wait = (until - state.clock.now()).to_std().unwrap_or_default().max(Duration::from_secs(1));
     Error::TooMany {
         sentence: format!(
@@ -184,7 +202,7 @@ fn wait_rounded(wait: Duration) -> Duration {
 /// that is taken, [`Error::NotFound`] for an unknown code.
 pub async fn join(
     state: &AppState,
-    from: ClientAddress,
+    from: &Caller,
     code: &str,
     name: &str,
     password: &str,
@@ -203,7 +221,7 @@ pub async fn join(
         store::Error::Taken { field: "name" } => name_taken(),
         other => other.into(),
     })?;
-    Ok(entered(state, &person, &token))
+    entered(state, from, &person, &token).await
 }
 
 fn name_taken() -> Error {
@@ -218,8 +236,8 @@ fn name_taken() -> Error {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a code that no open cohort has, [`Error::TooMany`] after too many of those.
-pub async fn cohort_by_code(state: &AppState, from: ClientAddress, code: &str) -> Result<Cohort> {
-    let key = SignInKey::Address(from.0);
+pub async fn cohort_by_code(state: &AppState, from: &Caller, code: &str) -> Result<Cohort> {
+    let key = SignInKey::Address(from.address);
     if let Some(until) = state.store.sign_in_blocked_until(key).await? {
         return Err(blocked(state, until));
     }
@@ -244,18 +262,24 @@ pub async fn cohort_by_code(state: &AppState, from: ClientAddress, code: &str) -
 /// # Errors
 /// A fault of ours when the store fails; the session then still stands.
 pub async fn sign_out(state: &AppState, headers: &HeaderMap) -> Result<Left> {
-    let jar = CookieJar::from_headers(headers);
-    if let Some(cookie) = jar.get(session_cookie_name(state)) {
-        state.store.end_session(&hash_token(cookie.value())).await?;
+    if let Some(hash) = session_hash(state, headers) {
+        state.store.end_session(&hash).await?;
     }
     let mut gone = cookie(state, session_cookie_name(state), "");
     gone.make_removal();
     Ok(Left { cookie: gone.to_string() })
 }
 
-fn entered(state: &AppState, person: &Person, token: &str) -> Entered {
+/// The hash of the session's token that came with a request, by which the store knows the session.
+pub(super) fn session_hash(state: &AppState, headers: &HeaderMap) -> Option<[u8; 32]> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(session_cookie_name(state)).map(|cookie| hash_token(cookie.value()))
+}
+
+async fn entered(state: &AppState, from: &Caller, person: &Person, token: &str) -> Result<Entered> {
+    state.store.note_agent(&hash_token(token), &from.agent).await?;
     tracing::info!(person = %person.id, "web.entered");
-    Entered { cookie: cookie(state, session_cookie_name(state), token).to_string() }
+    Ok(Entered { cookie: cookie(state, session_cookie_name(state), token).to_string() })
 }
 
 /// Somebody who has just signed out; as part of a response it removes the cookie and whatever the

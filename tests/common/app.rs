@@ -12,10 +12,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drydock::accounts::openid::OpenId;
 use drydock::accounts::{Role, Seal, hash_token, new_api_token, new_token};
 use drydock::clock::Clock;
 use drydock::config::{
-    FetchSettings, SandboxSettings, SessionSettings, Settings, UploadSettings, WorkerSettings,
+    FetchSettings, OpenIdSettings, SandboxSettings, SessionSettings, Settings, UploadSettings, WorkerSettings,
 };
 use drydock::exercises::Exercise;
 use drydock::live::Live;
@@ -149,6 +150,7 @@ fn settings(listen: SocketAddr, data_dir: &Path) -> Settings {
         exercises_dir: data_dir.join("exercises"),
         logs_kept: Duration::from_hours(24),
         sessions: SessionSettings { lifetime: Duration::from_hours(12) },
+        openid: OpenIdSettings::default(),
         uploads: UploadSettings {
             archive_bytes: 1 << 20,
             unpacked_bytes: 4 << 20,
@@ -212,8 +214,10 @@ impl App {
         let cohort = store.create_cohort("Harbour <b>crew</b>", "basics", "HRB-CRW").await.unwrap();
         let other_cohort = store.create_cohort("Night shift", "basics", "NGT-SH5").await.unwrap();
 
+        let openid = OpenId::new(&settings.openid, clock.clone()).unwrap();
         let mut state = AppState::new(store, live, clock.clone(), Arc::new(settings));
         state.patience = patience;
+        state.openid = openid;
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(web::serve(state.clone(), listener, shutdown.clone()));
         Self {

@@ -225,6 +225,9 @@ impl Class {
             (trainer, "/cohorts".to_owned()),
             (admin, "/admin".to_owned()),
             (admin, "/admin/kinds".to_owned()),
+            (admin, "/admin/groups".to_owned()),
+            (mira, "/account".to_owned()),
+            (mira, "/account?done=password".to_owned()),
             (trainer, self.path("/reviews")),
         ];
         for submission in self.submissions.values() {

@@ -6,7 +6,12 @@ mod app;
 mod addresses;
 mod api;
 mod graded;
+mod hints;
+mod openid;
 mod pages;
+#[path = "../common/provider.rs"]
+mod provider;
+mod resets;
 mod reviews;
 mod secrets;
 mod sessions;

@@ -5,7 +5,6 @@
 //! followed by hand, each one judged as if it had been typed, and a secret never goes to another host.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{self, Client as Pool};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::CertificateError;
 use tokio::time::timeout;
 use url::Url;
 
@@ -84,20 +83,8 @@ pub(super) struct Answer {
 
 impl Client {
     pub(super) fn new(reach: Reach) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            // An image of the server alone has no certificates of a system.
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|cause| format!("TLS cannot be set up: {cause}."))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(crate::tls::client_config()?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(Connector { reach: reach.clone() });

@@ -8,15 +8,29 @@ use serde::Deserialize;
 
 use super::page::{Frame, home_of};
 use super::routes::{Access, Routes};
-use super::session::{self, ClientAddress};
+use super::session::{self, Caller};
 use super::{AppState, Csrf, Error, Result, Viewer, body};
 use crate::accounts::Role;
 use crate::accounts::passwords::SHORTEST_PASSWORD;
 use crate::store::Cohort;
 
+pub mod openid;
+pub mod profile;
+pub mod reset;
+
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
     routes
+        .get("/sign-in/openid", Access::Anyone, openid::depart)
+        .get("/sign-in/openid/back", Access::Anyone, openid::arrive)
+        .get("/account/openid", Access::SignedIn, openid::link)
+        .get("/account", Access::SignedIn, profile::show)
+        .post("/account/password", Access::SignedIn, profile::change_password)
+        .post("/account/sessions", Access::SignedIn, profile::end_sessions)
+        .post("/cohorts/{cohort}/people/{person}/reset", Access::Trainer, reset::make)
+        .post("/admin/people/{person}/reset", Access::Admin, reset::make_for_anyone)
+        .get("/reset", Access::Anyone, reset::show)
+        .post("/reset", Access::Anyone, reset::choose)
         .get("/", Access::Anyone, home)
         .get("/sign-in", Access::Anyone, sign_in_form)
         .post("/sign-in", Access::Anyone, sign_in)
@@ -32,7 +46,23 @@ pub(crate) struct SignInPage {
     pub(crate) frame: Frame,
     pub(crate) name: String,
     pub(crate) next: String,
+    pub(crate) openid: Option<Provider>,
     pub(crate) refusal: Option<String>,
+}
+
+/// The provider's button.
+pub(crate) struct Provider {
+    pub(crate) name: String,
+    pub(crate) href: String,
+}
+
+impl Provider {
+    /// The button of a page from which a sign-in leads to `next`.
+    fn of(state: &AppState, next: &str) -> Option<Self> {
+        let name = state.openid.as_ref()?.name().to_owned();
+        let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        Some(Self { name, href: format!("/sign-in/openid?next={next}") })
+    }
 }
 
 #[derive(Template)]
@@ -43,6 +73,7 @@ pub(crate) struct JoinPage {
     pub(crate) code: String,
     pub(crate) name: String,
     pub(crate) password_min: usize,
+    pub(crate) openid: Option<Provider>,
     pub(crate) refusal: Option<String>,
 }
 
@@ -78,6 +109,7 @@ pub struct Next {
 /// # Errors
 /// Faults of ours.
 pub async fn sign_in_form(
+    State(state): State<AppState>,
     viewer: Option<Viewer>,
     csrf: Csrf,
     body::Query(Next { next }): body::Query<Next>,
@@ -85,8 +117,20 @@ pub async fn sign_in_form(
     if viewer.is_some() {
         return Ok(Redirect::to(inside(&next)).into_response());
     }
-    let page = SignInPage { frame: Frame::new(None, &csrf), name: String::new(), next, refusal: None };
-    rendered(&page, StatusCode::OK)
+    sign_in_page(&state, &csrf, String::new(), next, None, StatusCode::OK)
+}
+
+fn sign_in_page(
+    state: &AppState,
+    csrf: &Csrf,
+    name: String,
+    next: String,
+    refusal: Option<String>,
+    status: StatusCode,
+) -> Result<Response> {
+    let openid = Provider::of(state, &next);
+    let page = SignInPage { frame: Frame::new(None, csrf), name, next, openid, refusal };
+    rendered(&page, status)
 }
 
 /// Name and password.
@@ -104,20 +148,15 @@ pub struct SignIn {
 /// Faults of ours.
 pub async fn sign_in(
     State(state): State<AppState>,
-    from: ClientAddress,
+    from: Caller,
     csrf: Csrf,
     body::Form(form): body::Form<SignIn>,
 ) -> Result<Response> {
-    match session::sign_in(&state, from, &form.name, &form.password).await {
+    match session::sign_in(&state, &from, &form.name, &form.password).await {
         Ok(entered) => Ok((entered, Redirect::to(inside(&form.next))).into_response()),
         Err(refused) if refused.status().is_client_error() => {
-            let page = SignInPage {
-                frame: Frame::new(None, &csrf),
-                name: form.name,
-                next: form.next,
-                refusal: Some(refused.to_string()),
-            };
-            rendered(&page, refused.status())
+            let (status, refusal) = (refused.status(), Some(refused.to_string()));
+            sign_in_page(&state, &csrf, form.name, form.next, refusal, status)
         }
         Err(error) => Err(error),
     }
@@ -145,7 +184,7 @@ pub struct Typed {
 /// Faults of ours.
 pub async fn join_code(
     State(state): State<AppState>,
-    from: ClientAddress,
+    from: Caller,
     viewer: Option<Viewer>,
     csrf: Csrf,
     body::Query(Typed { code }): body::Query<Typed>,
@@ -154,7 +193,7 @@ pub async fn join_code(
     if code.trim().is_empty() {
         return ask_for_code(frame, String::new(), None);
     }
-    match session::cohort_by_code(&state, from, &code).await {
+    match session::cohort_by_code(&state, &from, &code).await {
         Ok(cohort) => Ok(Redirect::to(&format!("/join/{}", cohort.join_code)).into_response()),
         Err(refused) if refused.status().is_client_error() => ask_for_code(frame, code, Some(refused)),
         Err(error) => Err(error),
@@ -169,6 +208,7 @@ fn ask_for_code(frame: Frame, code: String, refused: Option<Error>) -> Result<Re
         code,
         name: String::new(),
         password_min: SHORTEST_PASSWORD,
+        openid: None,
         refusal: refused.map(|refused| refused.to_string()),
     };
     rendered(&page, status)
@@ -180,13 +220,13 @@ fn ask_for_code(frame: Frame, code: String, refused: Option<Error>) -> Result<Re
 /// Faults of ours.
 pub async fn join_form(
     State(state): State<AppState>,
-    from: ClientAddress,
+    from: Caller,
     viewer: Option<Viewer>,
     csrf: Csrf,
     body::Path(code): body::Path<String>,
 ) -> Result<Response> {
     let frame = Frame::new(viewer.as_ref(), &csrf);
-    let cohort = match session::cohort_by_code(&state, from, &code).await {
+    let cohort = match session::cohort_by_code(&state, &from, &code).await {
         Ok(cohort) => cohort,
         Err(refused) if refused.status().is_client_error() => {
             return ask_for_code(frame, code, Some(refused));
@@ -196,7 +236,7 @@ pub async fn join_form(
     if let Some(role) = viewer.as_ref().and_then(|viewer| member(viewer, &cohort)) {
         return Ok(Redirect::to(&home_of(cohort.id, role)).into_response());
     }
-    rendered(&join_page(frame, cohort, String::new(), None), StatusCode::OK)
+    rendered(&join_page(&state, frame, cohort, String::new(), None), StatusCode::OK)
 }
 
 /// Who joins; nothing of it for somebody who is signed in.
@@ -214,13 +254,13 @@ pub struct Join {
 /// Faults of ours.
 pub async fn join(
     State(state): State<AppState>,
-    from: ClientAddress,
+    from: Caller,
     viewer: Option<Viewer>,
     csrf: Csrf,
     body::Path(code): body::Path<String>,
     body::Form(form): body::Form<Join>,
 ) -> Result<Response> {
-    let cohort = session::cohort_by_code(&state, from, &code).await?;
+    let cohort = session::cohort_by_code(&state, &from, &code).await?;
     if let Some(viewer) = viewer {
         let role = if let Some(role) = member(&viewer, &cohort) {
             role
@@ -230,10 +270,11 @@ pub async fn join(
         };
         return Ok(Redirect::to(&home_of(cohort.id, role)).into_response());
     }
-    match session::join(&state, from, &code, &form.name, &form.password).await {
+    match session::join(&state, &from, &code, &form.name, &form.password).await {
         Ok(entered) => Ok((entered, Redirect::to(&home_of(cohort.id, Role::Student))).into_response()),
         Err(refused) if refused.status().is_client_error() => {
-            let page = join_page(Frame::new(None, &csrf), cohort, form.name, Some(refused.to_string()));
+            let refusal = Some(refused.to_string());
+            let page = join_page(&state, Frame::new(None, &csrf), cohort, form.name, refusal);
             rendered(&page, refused.status())
         }
         Err(error) => Err(error),
@@ -244,9 +285,16 @@ fn member(viewer: &Viewer, cohort: &Cohort) -> Option<Role> {
     viewer.cohorts.iter().find(|(theirs, _)| theirs.id == cohort.id).map(|(_, role)| *role)
 }
 
-fn join_page(frame: Frame, cohort: Cohort, name: String, refusal: Option<String>) -> JoinPage {
+fn join_page(
+    state: &AppState,
+    frame: Frame,
+    cohort: Cohort,
+    name: String,
+    refusal: Option<String>,
+) -> JoinPage {
     JoinPage {
         frame,
+        openid: Provider::of(state, &format!("/join/{}", cohort.join_code)),
         code: cohort.join_code.clone(),
         cohort: Some(Joined { name: cohort.name, code: cohort.join_code }),
         name,
@@ -255,7 +303,7 @@ fn join_page(frame: Frame, cohort: Cohort, name: String, refusal: Option<String>
     }
 }
 
-fn rendered(page: &impl Template, status: StatusCode) -> Result<Response> {
+pub(super) fn rendered(page: &impl Template, status: StatusCode) -> Result<Response> {
     Ok((status, Html(page.render().map_err(Error::internal)?)).into_response())
 }
 

@@ -1,6 +1,7 @@
 //! What an admin sees first: cohorts, people, exercises, workers and queue at a glance. The manual of the
 //! check kinds is beside it.
 
+pub mod groups;
 pub mod kinds;
 
 use askama::Template;
@@ -18,7 +19,11 @@ const GONE_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(90);
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
-    routes.get("/admin", Access::Admin, home).get("/admin/kinds", Access::Admin, kinds::show)
+    routes
+        .get("/admin", Access::Admin, home)
+        .get("/admin/kinds", Access::Admin, kinds::show)
+        .get("/admin/groups", Access::Admin, groups::show)
+        .post("/admin/groups", Access::Admin, groups::change)
 }
 
 /// The home of an admin.
