@@ -22,7 +22,7 @@ use drydock::exercises::Exercise;
 use drydock::grading::worker::{EngineGrader, Worker};
 use drydock::live::Event;
 use drydock::report::Phase;
-use thirtyfour::Cookie;
+use thirtyfour::{Cookie, Key, TypingData};
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "a long walk home";
@@ -278,5 +278,127 @@ async fn a_dockerfile_is_built_and_judged_on_the_engine_before_the_students_eyes
     stop.cancel();
     working.await.unwrap().unwrap();
     bench.close().await;
+    app.stop().await;
+}
+
+/// Goes on with the Tab key until the focus is on such an element, as somebody without a mouse does.
+async fn tab_to(browser: &Browser, css: &str) {
+    for _ in 0..80 {
+        let script = format!("return document.activeElement.matches({css:?})");
+        if browser.execute(&script, Vec::new()).await.unwrap().convert().unwrap() {
+            return;
+        }
+        press(browser, Key::Tab).await;
+    }
+    panic!("{css} is not reached with Tab on {}", browser.current_url().await.unwrap());
+}
+
+async fn press(browser: &Browser, keys: impl Into<TypingData>) {
+    browser.action_chain().send_keys(keys).perform().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_handing_in_and_reviewing_need_no_mouse() {
+    let app = App::start().await;
+    let browser = Browser::open(Setup::Desk).await;
+    browser.goto(app.url("/join")).await.unwrap();
+    tab_to(&browser, "#code").await;
+    press(&browser, app.cohort.join_code.as_str()).await;
+    press(&browser, Key::Enter).await;
+    browser.until_at(&app.url("/join/")).await;
+    tab_to(&browser, "#name").await;
+    press(&browser, "Ada Lovelace").await;
+    tab_to(&browser, "#password").await;
+    press(&browser, PASSWORD).await;
+    press(&browser, Key::Enter).await;
+    browser.until_at(&app.url("/cohorts/")).await;
+    // The skip link is the first that the key reaches, and leads past the bar.
+    press(&browser, Key::Tab).await;
+    press(&browser, Key::Enter).await;
+    tab_to(&browser, &format!("a[href$='/exercises/{QUESTIONS}']")).await;
+    press(&browser, Key::Enter).await;
+    browser.one("#hand-in").await;
+    tab_to(&browser, "[name='answer:shared']").await;
+    press(&browser, Key::Space).await;
+    tab_to(&browser, "[name='answer:listing']").await;
+    press(&browser, "docker ps").await;
+    tab_to(&browser, "[name='answer:why']").await;
+    press(&browser, "They isolate.").await;
+    tab_to(&browser, "button.submit").await;
+    press(&browser, Key::Enter).await;
+    browser.until_at(&app.url("/submissions/")).await;
+    graded::grade_queued(&app).await;
+    browser.until_shows("#verdict", "Waiting for review").await;
+
+    let trainer = app.trainer("Dora").await;
+    let desk = Browser::open(Setup::Desk).await;
+    enter(&desk, &app, &trainer).await;
+    desk.goto(app.url(&format!("/cohorts/{}/reviews", app.cohort.id))).await.unwrap();
+    desk.one("[data-key=n]").await;
+    press(&desk, "n").await;
+    tab_to(&desk, "form.review input[type=radio]").await;
+    press(&desk, Key::Right).await;
+    press(&desk, Key::Right).await;
+    tab_to(&desk, "form.review textarea").await;
+    press(&desk, "Well put.").await;
+    let saved = desk.action_chain().key_down(Key::Control).send_keys(Key::Enter).key_up(Key::Control);
+    saved.perform().await.unwrap();
+    browser.until_shows("#verdict", "Passed").await;
+    browser.until_shows("#checks", "Well put.").await;
+    browser.close().await;
+    desk.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_ten_thousand_lines_is_followed_and_searched() {
+    let app = App::start().await;
+    let student = app.student("Ada").await;
+    let (submission, _) = app.submit(&student, FILES).await;
+    let claim = app.runner().claim().await;
+    let recorder = app.runner().record(&claim);
+    recorder.emit(Event::PhaseStarted { phase: Phase::Read });
+    for line in 0..9_900 {
+        recorder.log("build", log(&format!("line {line:04} of many")));
+    }
+    recorder.flush().await.unwrap();
+    let browser = Browser::open(Setup::Desk).await;
+    enter(&browser, &app, &student).await;
+    browser.goto(app.url(&format!("/submissions/{}", submission.id))).await.unwrap();
+    browser.until_shows("#verdict", "Grading").await;
+    let ask = async |script: &str| -> serde_json::Value {
+        browser.execute(script, Vec::new()).await.unwrap().convert().unwrap()
+    };
+    let at_end = "const log = document.querySelector('#log');
+        return log.scrollHeight - log.scrollTop - log.clientHeight < 40";
+    assert_eq!(ask(at_end).await, true, "it follows from the beginning");
+    for _ in 0..100 {
+        recorder.log("build", log("one more line"));
+    }
+    recorder.flush().await.unwrap();
+    for _ in 0..50 {
+        if ask("return document.querySelectorAll('#log p:not(.source)').length").await == 10_000 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(ask("return document.querySelectorAll('#log p:not(.source)').length").await, 10_000);
+    assert_eq!(ask(at_end).await, true, "it follows what comes");
+    browser.fill("#log-search", "line 4711").await;
+    let shown = "const mark = document.querySelector('#log mark').getBoundingClientRect();
+        const log = document.querySelector('#log').getBoundingClientRect();
+        return mark.top >= log.top && mark.bottom <= log.bottom";
+    for _ in 0..50 {
+        if ask("return document.querySelectorAll('#log mark').length").await == 1 && ask(shown).await == true
+        {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(ask(shown).await, true, "the line that is looked for is in sight");
+    assert_eq!(ask(at_end).await, false, "and the end is left for it");
+    recorder.finish(&report(&claim.submission, true), None, 0.4).await.unwrap();
+    browser.until_shows("#verdict", "3 of 3").await;
+    browser.close().await;
     app.stop().await;
 }

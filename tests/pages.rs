@@ -5,6 +5,11 @@
 //! `DRYDOCK_LOOK=file cargo test --test pages -- look_at_it --ignored` keeps this class open in a
 //! server and writes its address and session cookies into the file, until the file is removed.
 
+#[path = "pages/accessible.rs"]
+mod accessible;
+#[path = "common/browser.rs"]
+#[allow(dead_code, reason = "the browser's own tests use the rest")]
+mod browser;
 #[path = "pages/class.rs"]
 mod class;
 #[path = "pages/gradings.rs"]
@@ -51,6 +56,8 @@ async fn every_page_keeps_the_content_security_policy_and_leads_somewhere() {
             !html.contains("my <app>") && !html.contains("<b>P.") && !html.contains('\u{202e}'),
             "{path}"
         );
+        let read = scraper::Html::parse_document(&html);
+        assert!(read.errors.is_empty(), "{path} is not HTML as the standard has it: {:?}", read.errors);
         let ids: Vec<&str> =
             html.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{path} has an id twice: {ids:?}");

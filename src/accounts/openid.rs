@@ -277,8 +277,8 @@ impl OpenId {
         let full = claims.name().and_then(|name| text(name.get(None).map(|name| &**name)));
         let short = text(claims.preferred_username().map(|name| &**name));
         let mail = claims.email().and_then(|mail| mail.split('@').next().map(str::to_owned));
-        let names = [full, short, mail].into_iter().flatten();
-        let name = names.filter_map(|name| called(&name)).next().unwrap_or_else(|| "Somebody".to_owned());
+        let mut names = [full, short, mail].into_iter().flatten();
+        let name = names.find_map(|name| called(&name)).unwrap_or_else(|| "Somebody".to_owned());
         let groups = groups(&claims.additional_claims().all, &self.0.settings.groups_claim);
         let admins = &self.0.settings.admin_groups;
         let admin = (!admins.is_empty()).then(|| groups.iter().any(|group| admins.contains(group)));

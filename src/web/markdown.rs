@@ -41,7 +41,8 @@ pub fn phrase(markdown: &str) -> String {
 fn write<'a>(events: impl Iterator<Item = Event<'a>>) -> String {
     let mut out = String::new();
     html::push_html(&mut out, events);
-    out
+    // Code may be wider than its page: whoever has a keyboard alone scrolls it when it has the focus.
+    out.replace("<pre>", "<pre tabindex=\"0\">")
 }
 
 fn safe(markdown: &str) -> impl Iterator<Item = Event<'_>> {

@@ -99,7 +99,7 @@ async fn a_new_password_ends_every_other_session() {
             .body(urlencoded(&fields));
         Answer::of(request.send().await.unwrap()).await
     };
-    for (current, new, says) in [("wrong", NEW, "not your password"), (OLD, "short", "at least 8")] {
+    for (current, new, says) in [("wrong", NEW, "not your current password"), (OLD, "short", "at least 8")] {
         change(current, new).await.assert(StatusCode::UNPROCESSABLE_ENTITY).assert_says(says);
     }
     other.get("/account").await.assert(StatusCode::OK);

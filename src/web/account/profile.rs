@@ -149,7 +149,7 @@ async fn changed(state: &AppState, viewer: &Viewer, form: &NewPassword) -> Resul
     let hash = Some(person.password_hash.as_str());
     if !state.passwords.verify(&form.current, hash).await.map_err(Error::internal)? {
         state.store.note_failed_sign_in(key).await?;
-        return Err(refused("That is not your password of now. Type it again.".into()));
+        return Err(refused("That is not your current password. Type it again.".into()));
     }
     check_password(&form.new, &person.name).map_err(|refusal| refused(refusal.to_string()))?;
     let hash = state.passwords.hash(&form.new).await.map_err(Error::internal)?;

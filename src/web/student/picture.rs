@@ -19,7 +19,7 @@ use crate::web::update::{Patch, Update};
 use crate::web::words::escaped;
 
 /// The most lines of log that a page carries; the rest is behind a link.
-pub const LOG_LINES: usize = 2000;
+pub const LOG_LINES: usize = 10_000;
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

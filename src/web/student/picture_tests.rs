@@ -14,6 +14,8 @@ fn outline() -> Outline {
         points,
         phase,
         hints: hints.iter().map(|hint| (*hint).to_owned()).collect(),
+        asked: 0,
+        hint_cost: 0,
     };
     Outline {
         checks: vec![
@@ -27,6 +29,7 @@ fn outline() -> Outline {
             ),
             planned("stops", "Stops on SIGTERM within 3 s", 1, Phase::Disturb, &[]),
         ],
+        before: None,
     }
 }
 
