@@ -91,6 +91,7 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("DELETE", "/api/v1/cohorts/{cohort}/registries/{registry}", [401, 403, 403, 404, 404, 404, 404]),
     ("POST", "/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", [401, 422, 422, 404, 422, 404, 422]),
     ("GET", "/api/v1/submissions/{submission}", [401, 200, 404, 404, 200, 404, 200]),
+    ("POST", "/api/v1/submissions/{submission}/hints", [401, 422, 404, 404, 422, 404, 422]),
     ("POST", "/api/v1/submissions/{submission}/regrade", [401, 403, 404, 404, 202, 404, 202]),
     ("GET", "/api/v1/cohorts/{cohort}/reviews", [401, 403, 403, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/reviews", [401, 403, 404, 404, 422, 404, 422]),

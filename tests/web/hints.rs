@@ -80,6 +80,13 @@ async fn hints_come_one_by_one_and_cost_points_afterwards(database: Database) {
     let page = ada.get(&format!("/submissions/{first}")).await;
     page.assert_says("the second rung").assert_says("Next hint (3 of 3)");
     assert!(!page.text.contains("third rung"));
+    // A program asks too; there are three, and no more than these.
+    let program = app.program_of(ada.person()).await;
+    let api = format!("/api/v1/submissions/{first}/hints");
+    let none = program.post_json(&api, &json!({"check": "three"})).await;
+    none.assert(StatusCode::UNPROCESSABLE_ENTITY).assert_says("no hint for this check");
+    let told = program.post_json(&api, &json!({"check": "two"})).await.json();
+    assert_eq!(told, json!({"check": "two", "hints": ["only this"], "all": 1}));
     // There is nothing more to ask for, and nothing of a check that is not there.
     ask(&ada, "two").await.assert(StatusCode::SEE_OTHER);
     ask(&ada, "three").await.assert(StatusCode::UNPROCESSABLE_ENTITY).assert_says("no hint for this check");

@@ -40,6 +40,7 @@ pub fn register(routes: Routes) -> Routes {
         .delete("/api/v1/cohorts/{cohort}/registries/{registry}", Trainer, registries::forget)
         .upload("/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", Member, submissions::submit)
         .get("/api/v1/submissions/{submission}", Owner, submissions::one)
+        .post("/api/v1/submissions/{submission}/hints", Owner, submissions::hint)
         .post("/api/v1/submissions/{submission}/regrade", Trainer, submissions::regrade)
         .get("/api/v1/cohorts/{cohort}/reviews", Trainer, reviews::list)
         .post("/api/v1/submissions/{submission}/reviews", Trainer, reviews::give)
@@ -70,6 +71,7 @@ pub fn register(routes: Routes) -> Routes {
         registries::forget,
         submissions::submit,
         submissions::one,
+        submissions::hint,
         submissions::regrade,
         reviews::list,
         reviews::give,

@@ -16,6 +16,7 @@ use crate::submissions::{Answers, Source};
 use crate::web::access::{Scope, Viewer};
 use crate::web::error::{Problem, Result};
 use crate::web::handin::{self, HandIn, HandInBody};
+use crate::web::student::submission::next_hint;
 use crate::web::{AppState, body};
 
 /// What was handed in once.
@@ -118,6 +119,45 @@ pub struct ExercisePath {
 pub async fn one(State(state): State<AppState>, scope: Scope) -> Result<Json<SubmissionView>> {
     let (submission, grading) = (scope.submission()?.clone(), scope.grading()?.clone());
     Ok(Json(SubmissionView::new(&state, &scope, submission, grading).await?))
+}
+
+/// The check whose next hint is wanted.
+#[derive(Deserialize, ToSchema)]
+pub struct HintWanted {
+    /// Its id; it did not pass in the submission's newest grading.
+    check: String,
+}
+
+/// The hints of a check that the student has seen.
+#[derive(Serialize, ToSchema)]
+pub struct HintsView {
+    check: String,
+    /// In Markdown, the newest last.
+    hints: Vec<String>,
+    /// How many there are in all.
+    all: usize,
+}
+
+/// Reveals the next hint of a check, which is written down and costs what the exercise says.
+#[utoipa::path(
+    post, path = "/api/v1/submissions/{submission}/hints", tag = "submissions",
+    params(("submission" = Uuid, Path)), request_body = HintWanted,
+    responses(
+        (status = 200, body = HintsView),
+        (status = 401, body = Problem),
+        (status = 403, description = "For the student alone", body = Problem),
+        (status = 404, body = Problem),
+        (status = 422, description = "The check did not fail", body = Problem),
+    ),
+)]
+pub async fn hint(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    scope: Scope,
+    body::Json(wanted): body::Json<HintWanted>,
+) -> Result<Json<HintsView>> {
+    let (hints, all) = next_hint(&state, &viewer, &scope, &wanted.check).await?;
+    Ok(Json(HintsView { check: wanted.check, hints, all }))
 }
 
 /// Grades a submission again, as a new grading in the slower lane.

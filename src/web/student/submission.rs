@@ -263,22 +263,37 @@ pub async fn hint(
     scope: Scope,
     body::Form(asked): body::Form<Asked>,
 ) -> Result<Redirect> {
+    next_hint(&state, &viewer, &scope, &asked.check).await?;
+    Ok(Redirect::to(&format!("/submissions/{}#check-{}", scope.submission()?.id, asked.check)))
+}
+
+/// Reveals the next hint of a check; every hint of the check that the student has seen then, and how many there
+/// are.
+///
+/// # Errors
+/// [`Error::NotAllowed`] for everybody but the student, [`Error::Refused`] for a check that did not fail.
+pub(crate) async fn next_hint(
+    state: &AppState,
+    viewer: &Viewer,
+    scope: &Scope,
+    check: &str,
+) -> Result<(Vec<String>, usize)> {
     let (submission, grading) = (scope.submission()?, scope.grading()?);
     if submission.person != viewer.person.id {
         return Err(Error::NotAllowed("Only the student asks for hints; a trainer sees them all.".into()));
     }
     let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
     let failed = grading.report.as_ref().is_some_and(|report| {
-        report.checks.iter().any(|check| check.id == asked.check && check.outcome == OutcomeKind::Failed)
+        report.checks.iter().any(|one| one.id == check && one.outcome == OutcomeKind::Failed)
     });
-    let check = exercise.checks.iter().find(|check| check.id == asked.check).filter(|_| failed);
+    let check = exercise.checks.iter().find(|one| one.id == check).filter(|_| failed);
     let Some(check) = check else {
         return Err(Error::Refused(
             "There is no hint for this check: it did not fail here. Reload the page and look again.".into(),
         ));
     };
-    state.store.take_hint(submission, &check.id, check.hints.len()).await?;
-    Ok(Redirect::to(&format!("/submissions/{}#check-{}", submission.id, check.id)))
+    let asked = state.store.take_hint(submission, &check.id, check.hints.len()).await?;
+    Ok((check.hints.iter().take(1 + asked).cloned().collect(), check.hints.len()))
 }
 
 /// An event as it was stored; one that cannot be read is left out, the report tells the rest.
