@@ -423,9 +423,35 @@ async fn what_fills_the_disk_is_stopped() {
     assert_eq!(failure.reason, BuildFailureReason::TooLarge, "{failure:?}");
     assert!(watch.elapsed() < Duration::from_secs(30), "{:?}", watch.elapsed());
     gone("86415001").await;
-    let image = fails(&sandbox, dockerfile("RUN dd if=/dev/zero of=/f bs=1M count=70")).await;
+    let files = "RUN for i in 1 2 3; do dd if=/dev/zero of=/f$i bs=1M count=25; done";
+    let image = fails(&sandbox, dockerfile(files)).await;
     assert_eq!(image.reason, BuildFailureReason::TooLarge, "{image:?}");
     assert!(image.sentence.contains("64 MiB"), "{}", image.sentence);
+    drop(sandbox);
+    close(bench).await;
+}
+
+/// The engine writes out the holes of what a step made, for as long as that takes.
+#[tokio::test]
+async fn no_file_is_larger_than_all_that_a_build_may_write() {
+    let bench = bench(BuilderChoice::Classic).await;
+    let sandbox = bench.sandbox();
+    let watch = Clock::system().stopwatch();
+    let hole = fails(&sandbox, dockerfile("RUN truncate -s 10240G /hole")).await;
+    assert_eq!(hole.reason, BuildFailureReason::TooLarge, "{hole:?}");
+    assert!(hole.sentence.contains("\"RUN truncate -s 10240G /hole\" (line 2)"), "{}", hole.sentence);
+    assert!(hole.sentence.contains("64 MiB"), "{}", hole.sentence);
+    let grows = fails(&sandbox, dockerfile("RUN dd if=/dev/zero of=/f bs=1M count=65")).await;
+    assert_eq!(grows.reason, BuildFailureReason::TooLarge, "{grows:?}");
+    // A program that heeds the signal is told by the system, and tells it in its own words.
+    let heeds = "RUN trap '' XFSZ; dd if=/dev/zero of=/f bs=1M count=65 || exit 5";
+    let heeds = fails(&sandbox, dockerfile(heeds)).await;
+    assert_eq!(heeds.reason, BuildFailureReason::TooLarge, "{heeds:?}");
+    for words in ["exit code 5", "may be larger than 64 MiB"] {
+        assert!(heeds.sentence.contains(words), "no {words:?} in {}", heeds.sentence);
+    }
+    assert!(watch.elapsed() < Duration::from_secs(20), "{:?}", watch.elapsed());
+    build(&sandbox, dockerfile("RUN truncate -s 60M /small && rm /small")).await.0.unwrap();
     drop(sandbox);
     close(bench).await;
 }

@@ -10,6 +10,7 @@ mod common;
 mod server;
 
 mod hostile {
+    pub mod accounts;
     pub mod archives;
     pub mod arena;
     pub mod builds;

@@ -24,6 +24,9 @@ pub(super) fn told(time: Duration) -> String {
     Span(Duration::from_millis(rounded)).to_string()
 }
 
+/// The exit code of a program that SIGXFSZ has ended.
+const FILE_TOO_LARGE: i64 = 153;
+
 /// "the container ended with exit code 1 after 200 ms"; `None` while it runs.
 pub(super) fn ended(state: &State) -> Option<String> {
     if state.running {
@@ -48,6 +51,10 @@ fn end(state: &State, after: &str) -> String {
         format!("the container was stopped after {after}, because it wrote more than it may keep on disk")
     } else {
         match state.exit_code {
+            Some(FILE_TOO_LARGE) => format!(
+                "the container ended with exit code {FILE_TOO_LARGE} after {after}, as a program does whose file grows \
+                 larger than all that may be kept on disk"
+            ),
             Some(code) => format!("the container ended with exit code {code} after {after}"),
             None => "the container does not run".into(),
         }

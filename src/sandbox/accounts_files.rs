@@ -3,8 +3,16 @@
 //! It opens them as they are (moby's `getUser`): of a pipe it waits for a writer for ever, with the container
 //! locked, so that neither an inspection nor a removal comes back until the engine is restarted. So
 //! `container.rs` has them looked at before every start, without opening them.
+//!
+//! Nobody can look before a step of a build, which the engine starts by itself right after the one that made the
+//! pipe. Such a build ends with its time, `build.rs` then finds out why; the step's container stays locked, and
+//! whoever meets it has to know ([`LOOK`], [`held_containers`]) rather than wait.
 
-use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, ListContainersOptionsBuilder};
+use futures::future::join_all;
 
 use super::engine::{CALL, EngineInner};
 use super::error::Error;
@@ -13,8 +21,38 @@ const FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];
 /// Bits of Go's `os.FileMode` for what is no regular file: symbolic link, and all others.
 const LINK: u32 = 1 << 27;
 const IRREGULAR: u32 = 1 << 31 | LINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
+/// How long a container may be looked at that the engine may hold: it answers in milliseconds, or never.
+pub(super) const LOOK: Duration = Duration::from_secs(10);
+/// A container that is to run is started as soon as it is made. One that was not after so many seconds may be held.
+pub(super) const NEVER_STARTED: i64 = 10;
 /// As many links one after another are followed.
 const MOST_LINKS: usize = 8;
+
+/// Containers that the engine holds, whoever they belong to. Until it is started again it removes no image either,
+/// since for that it looks at every container.
+pub(super) async fn held_containers(engine: &EngineInner) -> Result<Vec<String>, Error> {
+    let created = HashMap::from([("status".to_owned(), vec!["created".to_owned()])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&created).build();
+    let listed = engine.call("list containers", engine.docker.list_containers(Some(options))).await?;
+    let now = engine.context.clock.now().timestamp();
+    let late = listed.into_iter().filter(|one| one.created.is_some_and(|made| now - made > NEVER_STARTED));
+    let looked = join_all(late.filter_map(|container| container.id).map(async |id| {
+        let looking = engine.docker.inspect_container(&id, None);
+        let held =
+            matches!(engine.answer("inspect a container", LOOK, looking).await, Err(Error::TimedOut { .. }));
+        held.then_some(id)
+    }))
+    .await;
+    let held: Vec<String> = looked.into_iter().flatten().collect();
+    if !held.is_empty() {
+        tracing::error!(
+            containers = ?held,
+            todo = "restart the Docker engine, which waits for them for ever and cannot remove images meanwhile",
+            "engine.holds_containers"
+        );
+    }
+    Ok(held)
+}
 
 impl EngineInner {
     /// Why the engine could not read who the users are in a container that does not run, as a sentence for the

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::BuilderVersion;
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -23,7 +24,8 @@ use super::builder::NotBuildKit;
 use super::dockerfile::Dockerfile;
 use super::engine::CALL;
 use super::error::Error;
-use super::{LogSink, Sandbox, unpacking};
+use super::owned::Thing;
+use super::{LogSink, Sandbox, limits, unpacking};
 
 /// Which builder ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,14 +325,23 @@ impl Sandbox {
                     builder,
                     engine_version: &self.engine.facts.version,
                     memory_bytes: self.limits.memory_bytes,
+                    disk_bytes: self.limits.disk_bytes,
                     last_output: log.last_output(),
+                    log_tail: &log.tail(),
                 };
                 build_failure::explain(&said, &around).ok_or_else(|| Error::Engine {
                     action: "build an image".into(),
                     cause: said.message.clone(),
                 })?
             }
-            Ended::TimedOut { step } => {
+            Ended::TimedOut { step, on } => {
+                if let Some(why) = self.never_began(on).await? {
+                    let at = step
+                        .as_ref()
+                        .map_or_else(|| request.dockerfile.clone(), |step| step_place(step, dockerfile));
+                    let sentence = format!("{at} could not be started: {why}");
+                    return Err(Trouble::Failed(BuildFailureReason::Step, sentence));
+                }
                 let seconds = self.limits.build_time.as_secs_f64().round();
                 (
                     BuildFailureReason::TimedOut,
@@ -357,6 +368,22 @@ impl Sandbox {
             ),
         };
         Err(Trouble::Failed(reason, sentence))
+    }
+
+    /// Why the engine could not even begin a step on this image, as a sentence: its files of users are none, so that
+    /// it waited for them instead.
+    async fn never_began(&self, image: Option<String>) -> Result<Option<String>, Error> {
+        let Some(image) = image else { return Ok(None) };
+        let body = ContainerCreateBody {
+            image: Some(image),
+            entrypoint: Some(vec!["/never-started".into()]),
+            host_config: Some(HostConfig { network_mode: Some("none".into()), ..limits::ours() }),
+            ..ContainerCreateBody::default()
+        };
+        let Ok(container) = self.ledger.create_container("reader", body).await? else { return Ok(None) };
+        let why = self.engine.blocking_accounts(&container).await;
+        self.ledger.discard(Thing::Container(container)).await;
+        why
     }
 
     async fn look_up_bases(

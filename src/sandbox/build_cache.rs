@@ -22,6 +22,7 @@ use bollard::query_parameters::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::accounts_files::held_containers;
 use super::engine::{CALL, EngineInner, SLOW_CALL};
 use super::error::{Error, engine_words, status};
 
@@ -358,6 +359,14 @@ pub(super) struct Removal {
 /// the youngest first.
 pub(super) async fn remove_unnamed(engine: &EngineInner, owner: &str, images: &[String]) -> Removal {
     let mut outcome = Removal::default();
+    if images.is_empty() {
+        return outcome;
+    }
+    // Then the engine answers nobody who asks it to remove any image.
+    if !matches!(held_containers(engine).await.as_deref(), Ok([])) {
+        outcome.left = images.to_vec();
+        return outcome;
+    }
     for image in images.iter().rev() {
         let Some(found) = inspect(engine, image).await else { continue };
         let ours = name(engine, owner, found.id.as_deref().unwrap_or(image));

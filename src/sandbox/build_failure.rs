@@ -3,6 +3,7 @@
 //! Builders tell in prose, and each in its own; the texts here are those of Docker 20.10 to 29. What
 //! is not known is taken for ours: a fault of ours may never look like the student's.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -14,6 +15,10 @@ use super::{BuildFailureReason, Builder};
 
 /// Exit code of a process ended by SIGKILL, which is what the kernel sends when memory runs out.
 const KILLED: i64 = 137;
+/// Of one ended by SIGXFSZ, for a file that grew past the limit on files.
+const FILE_TOO_LARGE: i64 = 153;
+/// What programs print that heed that signal, and shells of those that do not.
+const FILE_TOO_LARGE_WORDS: [&str; 2] = ["file too large", "file size limit exceeded"];
 
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(?:parse error (?:on )?line|Dockerfile:)\s*(\d+)").expect("a constant")
@@ -29,6 +34,10 @@ static SECRET: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"(?i)secret "?([\w.-]+)"?:? not found"#).expect("a constant"));
 static PARSE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)^dockerfile parse error (?:on )?line \d+: ").expect("a constant"));
+/// A file in the engine's own folder, as far as the container's root.
+static ROOT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"/[^ :]*/(?:[0-9a-f]{64}(?:/merged|/rootfs)?|merged)(/[^ :]*)").expect("a constant")
+});
 static SEEN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?:exec: "([^"]+)": .*|unable to find (?:user|group) .*)"#).expect("a constant")
 });
@@ -82,9 +91,13 @@ pub(super) struct Circumstances<'a> {
     pub(super) builder: Builder,
     pub(super) engine_version: &'a str,
     pub(super) memory_bytes: u64,
+    /// What a step may write, and the largest file.
+    pub(super) disk_bytes: u64,
     /// Ids of the secrets that the exercise gives, or the submission brings.
     pub(super) secrets: Vec<&'a str>,
     pub(super) last_output: Option<&'a str>,
+    /// The last lines of the log.
+    pub(super) log_tail: &'a str,
 }
 
 /// Reason and sentence; `None` where the message is about us.
@@ -172,8 +185,21 @@ fn step_failed(code: i64, said: &Said, around: &Circumstances<'_>, at: &str) -> 
             ),
         );
     }
+    let last_words = around.last_output.map(|line| crate::text::ansi_stripped(line).trim().to_owned());
+    let mib = around.disk_bytes >> 20;
+    if code == FILE_TOO_LARGE {
+        return (
+            BuildFailureReason::TooLarge,
+            format!(
+                "{at} was ended because it was making a file larger than all that a build of this exercise may write \
+                 ({mib} MiB)."
+            ),
+        );
+    }
+    let reason =
+        if says_too_large(around.log_tail) { BuildFailureReason::TooLarge } else { BuildFailureReason::Step };
     let mut sentence = format!("{at} failed with exit code {code}");
-    match around.last_output.map(|line| crate::text::ansi_stripped(line).trim().to_owned()) {
+    match last_words {
         Some(line) if !line.is_empty() => {
             sentence.push_str("; its last words were: ");
             sentence.push_str(&cropped(&line));
@@ -183,7 +209,17 @@ fn step_failed(code: i64, said: &Said, around: &Circumstances<'_>, at: &str) -> 
     if !sentence.ends_with(['.', '!', '?']) {
         sentence.push('.');
     }
-    (BuildFailureReason::Step, sentence)
+    if reason == BuildFailureReason::TooLarge {
+        // Writing to a String cannot fail.
+        let _ = write!(sentence, " No file of this exercise's builds may be larger than {mib} MiB.");
+    }
+    (reason, sentence)
+}
+
+/// Whether the last step printed what programs do that may not make a file larger.
+fn says_too_large(log_tail: &str) -> bool {
+    let of_step = log_tail.lines().rev().take_while(|line| !line.starts_with("Step "));
+    of_step.map(str::to_lowercase).any(|line| FILE_TOO_LARGE_WORDS.iter().any(|words| line.contains(words)))
 }
 
 fn unknown_instruction(
@@ -277,8 +313,11 @@ fn plain(message: &str) -> String {
 }
 
 fn start_words(message: &str) -> String {
-    SEEN.find(message).map_or_else(
-        || cropped(message),
+    let message = ROOT.replace_all(message, "$1");
+    let message =
+        message.replace("bufio.Scanner: token too long", "a line of /etc/passwd or /etc/group is too long");
+    SEEN.find(&message).map_or_else(
+        || cropped(&message),
         |found| cropped(found.as_str().trim_end_matches(": unknown").trim_start_matches("exec: ")),
     )
 }

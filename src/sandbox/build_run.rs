@@ -5,20 +5,14 @@
 
 mod containers;
 mod messages;
+mod request;
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::errors::Error as EngineError;
-use bollard::models::BuildInfo;
-use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
+use bollard::query_parameters::BuilderVersion;
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
 use super::build::BuildStep;
@@ -29,9 +23,6 @@ use super::error::Error;
 use super::session;
 use containers::{Containers, bound_processes, was_out_of_memory, watch_disk};
 use messages::Reader;
-
-/// The period that CPU quotas count against, the kernel's default.
-const CPU_PERIOD_MICROS: i32 = 100_000;
 
 /// What is to be built, and within which bounds.
 #[derive(Clone, Default)]
@@ -75,11 +66,22 @@ pub(super) struct Said {
 /// How a run ended. Everything that is ours is an [`Error`] instead.
 #[derive(Debug)]
 pub(super) enum Ended {
-    Built { image: String, steps: Vec<BuildStep> },
+    Built {
+        image: String,
+        steps: Vec<BuildStep>,
+    },
     Refused(Said),
-    TimedOut { step: Option<Step> },
-    Flood { step: Option<Step> },
-    DiskFull { step: Option<Step> },
+    /// `on` is the image that the step was to run on, where the builder tells.
+    TimedOut {
+        step: Option<Step>,
+        on: Option<String>,
+    },
+    Flood {
+        step: Option<Step>,
+    },
+    DiskFull {
+        step: Option<Step>,
+    },
 }
 
 /// Builds, at most `job.within` long.
@@ -101,18 +103,19 @@ pub(super) async fn run(
     } else {
         None
     };
-    let mut options = options(&job);
+    let mut options = request::options(&job);
     if let Some(session) = &session {
         options.session = Some(session.id.clone());
         options.extrahosts = Some(format!("{}:127.0.0.1", session::name_of(&job.secrets)));
     }
     let (containers, beginning) = Containers::of(engine, &options, began)?;
     let mut reader = Reader::new(log, making, containers.clone());
+    let docker = request::bounding_files(engine.docker.clone(), disk_bytes);
     let outcome = {
         let mut stream = if buildkit {
-            on_its_own(engine.endpoint.clone(), options, job.context)
+            request::on_its_own(engine.endpoint.clone(), disk_bytes, options, job.context)
         } else {
-            engine.docker.build_image(options, None, Some(bollard::body_full(job.context))).boxed()
+            docker.build_image(options, None, Some(bollard::body_full(job.context))).boxed()
         };
         tokio::select! {
             biased;
@@ -151,7 +154,7 @@ pub(super) async fn run(
             };
             Ok(Ended::Refused(Said { message, status, step, out_of_memory }))
         }
-        Outcome::TimedOut => Ok(Ended::TimedOut { step }),
+        Outcome::TimedOut => Ok(Ended::TimedOut { step, on: reader.on }),
         Outcome::Flood => Ok(Ended::Flood { step }),
         Outcome::DiskFull => Ok(Ended::DiskFull { step }),
         Outcome::Closing => {
@@ -168,63 +171,4 @@ enum Outcome {
     TimedOut,
     DiskFull,
     Closing,
-}
-
-fn options(job: &Job) -> BuildImageOptions {
-    let buildkit = job.version == BuilderVersion::BuilderBuildKit;
-    // The API's number is larger, the library's is not: steps get at most 2 GiB.
-    let memory = i32::try_from(job.memory_bytes).unwrap_or(i32::MAX);
-    BuildImageOptions {
-        dockerfile: job.dockerfile.clone(),
-        target: job.target.clone().unwrap_or_default(),
-        buildargs: Some(job.args.clone()),
-        labels: (!job.labels.is_empty()).then(|| job.labels.clone()),
-        networkmode: Some(if job.internet { "default" } else { "none" }.to_owned()),
-        memory: Some(memory),
-        memswap: Some(memory),
-        cpuperiod: Some(CPU_PERIOD_MICROS),
-        cpuquota: Some(i32::try_from(u64::from(job.cpu_millis) * 100).unwrap_or(i32::MAX)),
-        nocache: job.no_cache,
-        rm: true,
-        forcerm: true,
-        version: job.version,
-        session: buildkit.then(|| Uuid::new_v4().to_string()),
-        ..BuildImageOptions::default()
-    }
-}
-
-/// A BuildKit build in a runtime of its own. The library leaves the session's connection to a task
-/// that ends only with its runtime: without this, every build would keep one open for ever.
-fn on_its_own(
-    endpoint: String,
-    options: BuildImageOptions,
-    context: Bytes,
-) -> BoxStream<'static, Result<BuildInfo, EngineError>> {
-    let (sender, receiver) = mpsc::channel(16);
-    let build = async move {
-        let docker = match Docker::connect_with_host(&endpoint) {
-            Ok(docker) => docker.negotiate_version().await,
-            Err(error) => Err(error),
-        };
-        let docker = match docker {
-            Ok(docker) => docker,
-            Err(error) => return drop(sender.send(Err(error)).await),
-        };
-        let mut stream = pin!(docker.build_image(options, None, Some(bollard::body_full(context))));
-        loop {
-            tokio::select! {
-                () = sender.closed() => return,
-                told = stream.next() => match told {
-                    Some(told) => if sender.send(told).await.is_err() { return },
-                    None => return,
-                },
-            }
-        }
-    };
-    tokio::task::spawn_blocking(move || {
-        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            runtime.block_on(build);
-        }
-    });
-    ReceiverStream::new(receiver).boxed()
 }

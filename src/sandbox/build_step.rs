@@ -12,8 +12,10 @@ use std::io::Write as _;
 
 use bollard::query_parameters::{BuildImageOptions, ListContainersOptionsBuilder};
 use chrono::{DateTime, Utc};
+use futures::future::join_all;
 
-use super::engine::{CALL, EngineInner};
+use super::accounts_files::{LOOK, NEVER_STARTED};
+use super::engine::EngineInner;
 use super::error::{Error, status};
 use super::labels;
 
@@ -34,8 +36,6 @@ pub(super) struct BegunBuild {
 
 /// Stands in a journal's line in the place of a container.
 const BUILD: &str = "build";
-/// A step is started as soon as it is made. One that was not after so long never will be.
-const NEVER_STARTED: i64 = 10;
 
 impl BegunBuild {
     pub(super) fn new(bounds: Bounds, began: DateTime<Utc>) -> Self {
@@ -70,14 +70,28 @@ pub(super) async fn never_started(
     let options = ListContainersOptionsBuilder::default().all(true).filters(&created).build();
     let listed = engine.call("list containers", engine.docker.list_containers(Some(options))).await?;
     let now = engine.context.clock.now().timestamp();
+    let made = listed.into_iter().filter_map(|container| {
+        let (id, made) = (container.id?, container.created?);
+        (made >= first && !is_labelled(engine, container.labels.as_ref())).then_some((id, made))
+    });
+    let looked = join_all(made.map(async |(id, made)| {
+        let bounds = bounds_of(engine, &id).await;
+        (id, made, bounds)
+    }))
+    .await;
     let (mut found, mut more) = (Vec::new(), false);
-    for container in listed {
-        let (Some(id), Some(made)) = (container.id, container.created) else { continue };
+    for (id, made, bounds) in looked {
+        let bounds = match bounds {
+            Ok(bounds) => bounds,
+            // Whose it is cannot be told now; those beside it are not to wait for that.
+            Err(Error::TimedOut { .. }) => {
+                more = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let ours = |bounds: Bounds| builds.iter().any(|build| build.bounds == bounds && build.since <= made);
-        if made < first || is_labelled(engine, container.labels.as_ref()) {
-            continue;
-        }
-        let Some(bounds) = bounds_of(engine, &id).await?.filter(|bounds| ours(*bounds)) else { continue };
+        let Some(bounds) = bounds.filter(|bounds| ours(*bounds)) else { continue };
         if now - made > NEVER_STARTED {
             found.push(BuildStepContainer { id, bounds });
         } else {
@@ -105,7 +119,7 @@ fn write(engine: &EngineInner, line: &str) -> Result<(), Error> {
 async fn bounds_of(engine: &EngineInner, id: &str) -> Result<Option<Bounds>, Error> {
     let action = "inspect a build's container";
     let inspecting = engine.docker.inspect_container(id, None);
-    let found = match engine.answer(action, CALL, inspecting).await? {
+    let found = match engine.answer(action, LOOK, inspecting).await? {
         Ok(found) => found,
         Err(error) if status(&error) == Some(404) => return Ok(None),
         Err(error) => return Err(engine.error(action, &error)),

@@ -75,13 +75,22 @@ fn bounded(memory_bytes: u64, cpu_millis: u32, pids: u32) -> HostConfig {
         memory_swap: Some(memory),
         nano_cpus: Some(i64::from(cpu_millis) * 1_000_000),
         pids_limit: Some(i64::from(pids)),
-        ulimits: Some(ulimits(&IndexMap::new(), memory_bytes)),
+        ulimits: Some(ulimits(&IndexMap::new(), memory_bytes, None)),
         ..HostConfig::default()
     }
 }
 
-/// What the engine is told of a container: the sandbox's own limits, and a service's within them.
-pub(super) fn ulimits(wanted: &IndexMap<String, Ulimit>, memory_bytes: u64) -> Vec<ResourcesUlimits> {
+/// How far a file may grow past what a student's containers may keep on disk: far enough to be seen there, and told
+/// as what it is.
+const PAST_DISK_BYTES: u64 = 1 << 20;
+
+/// What the engine is told of a container: the sandbox's own limits, and a service's within them. One that
+/// may keep `disk_bytes` cannot make a larger file: those that have no name any more nobody sees.
+pub(super) fn ulimits(
+    wanted: &IndexMap<String, Ulimit>,
+    memory_bytes: u64,
+    disk_bytes: Option<u64>,
+) -> Vec<ResourcesUlimits> {
     let mut all = IndexMap::from([
         ("nofile", Ulimit { soft: OPEN_FILES, hard: OPEN_FILES }),
         ("core", Ulimit { soft: 0, hard: 0 }),
@@ -90,6 +99,13 @@ pub(super) fn ulimits(wanted: &IndexMap<String, Ulimit>, memory_bytes: u64) -> V
         if let Some(limit) = ulimit(name, *wanted, memory_bytes) {
             all.insert(name, limit);
         }
+    }
+    if let Some(largest) =
+        disk_bytes.and_then(|bytes| i64::try_from(bytes.saturating_add(PAST_DISK_BYTES)).ok())
+    {
+        let within = |value: i64| if value < 0 { largest } else { value.min(largest) };
+        let limit = all.entry("fsize").or_insert(Ulimit { soft: largest, hard: largest });
+        *limit = Ulimit { soft: within(limit.soft), hard: within(limit.hard) };
     }
     all.into_iter()
         .map(|(name, limit)| ResourcesUlimits {
@@ -109,6 +125,7 @@ pub(super) fn student(limits: &Limits, cap_add: &[String], runtime: &str) -> Hos
         // Output is read through the attached stream; nothing is written to the host's disk.
         log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
         runtime: Some(runtime.to_owned()),
+        ulimits: Some(ulimits(&IndexMap::new(), limits.memory_bytes, Some(limits.disk_bytes))),
         ..bounded(limits.memory_bytes, limits.cpu_millis, limits.pids)
     }
 }
@@ -165,13 +182,18 @@ mod tests {
 
     #[test]
     fn every_container_has_the_sandboxs_own() {
-        let names = |wanted: &[(&str, Ulimit)]| -> Vec<(String, i64)> {
+        let names = |wanted: &[(&str, Ulimit)], disk_bytes| -> Vec<(String, i64)> {
             let wanted = wanted.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
-            let given = ulimits(&wanted, 64 << 20).into_iter();
+            let given = ulimits(&wanted, 64 << 20, disk_bytes).into_iter();
             given.map(|limit| (limit.name.unwrap_or_default(), limit.hard.unwrap_or_default())).collect()
         };
-        assert_eq!(names(&[]), [("nofile".to_owned(), OPEN_FILES), ("core".to_owned(), 0)]);
-        let wanted = [("core", Ulimit { soft: -1, hard: -1 }), ("nofile", Ulimit { soft: 64, hard: 100 })];
-        assert_eq!(names(&wanted), [("nofile".to_owned(), 100), ("core".to_owned(), 0)]);
+        assert_eq!(names(&[], None), [("nofile".to_owned(), OPEN_FILES), ("core".to_owned(), 0)]);
+        let free = Ulimit { soft: -1, hard: -1 };
+        let wanted = [("core", free), ("nofile", Ulimit { soft: 64, hard: 100 })];
+        assert_eq!(names(&wanted, None), [("nofile".to_owned(), 100), ("core".to_owned(), 0)]);
+        let fsize = |wanted: &[(&str, Ulimit)]| names(wanted, Some(4 << 20)).pop().unwrap();
+        assert_eq!(fsize(&[]), ("fsize".to_owned(), 5 << 20));
+        assert_eq!(fsize(&[("fsize", free)]), ("fsize".to_owned(), 5 << 20));
+        assert_eq!(fsize(&[("fsize", Ulimit { soft: 10, hard: 20 })]), ("fsize".to_owned(), 20));
     }
 }

@@ -380,7 +380,7 @@ async fn make(common: &Common, part: &Part<'_>) -> Result<Arc<Container>, StartE
             readonly_rootfs: Some(spec.read_only),
             init: Some(spec.init),
             group_add: Some(spec.group_add.clone()),
-            ulimits: Some(limits::ulimits(&spec.ulimits, limits.memory_bytes)),
+            ulimits: Some(limits::ulimits(&spec.ulimits, limits.memory_bytes, Some(limits.disk_bytes))),
             shm_size: spec
                 .shm_bytes
                 .map(|bytes| i64::try_from(bytes.min(limits.memory_bytes)).unwrap_or(i64::MAX)),

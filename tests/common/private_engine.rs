@@ -30,11 +30,20 @@ impl PrivateEngine {
 
     /// As [`Self::start`], with these runtimes in its settings, beside runc.
     pub fn with_runtimes(images: &[&str], runtimes: &str) -> Self {
+        Self::with_settings(images, &format!("\"runtimes\": {{{runtimes}}}"))
+    }
+
+    /// As [`Self::start`], whose containers go on while no daemon runs.
+    pub fn live_restoring(images: &[&str]) -> Self {
+        Self::with_settings(images, "\"live-restore\": true")
+    }
+
+    fn with_settings(images: &[&str], settings: &str) -> Self {
         // Short, because a socket's path has at most 108 bytes.
         let folder = tempfile::Builder::new().prefix("drydock-e-").tempdir_in("/tmp").unwrap();
         // Address pools that the machine's engine does not use, and nothing of the machine's settings.
         let pools = r#""default-address-pools": [{"base": "10.213.0.0/16", "size": 26}]"#;
-        let settings = format!("{{{pools}, \"runtimes\": {{{runtimes}}}}}");
+        let settings = format!("{{{pools}, {settings}}}");
         std::fs::write(folder.path().join("daemon.json"), settings).unwrap();
         let keeper = as_root("unshare")
             .args([
@@ -162,15 +171,31 @@ impl PrivateEngine {
 
     /// Kills the daemon, as a crash or an operator would; its containers stay for the next one to find.
     pub fn down(&mut self) {
-        let mut daemon = self.daemon.take().expect("it is up");
+        let mut daemon = self.signalled("-KILL");
+        let _ = daemon.kill();
+        daemon.wait().unwrap();
+    }
+
+    /// Ends the daemon in good order, as an upgrade or `systemctl stop` does: its containers end first, unless it
+    /// restores them live.
+    pub fn stop(&mut self) {
+        let mut daemon = self.signalled("-TERM");
+        let began = Clock::system().stopwatch();
+        while daemon.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(60), "dockerd does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signalled(&mut self, signal: &str) -> Child {
+        let daemon = self.daemon.take().expect("it is up");
         // nsenter has become dockerd, or has it as its child where it had to fork for the process
         // namespace.
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.id()));
         for pid in children.unwrap_or_default().split_whitespace() {
-            assert!(as_root("kill").args(["-9", pid]).status().unwrap().success());
+            assert!(as_root("kill").args([signal, pid]).status().unwrap().success());
         }
-        let _ = daemon.kill();
-        daemon.wait().unwrap();
+        daemon
     }
 }
 
@@ -180,7 +205,10 @@ impl Drop for PrivateEngine {
         if self.daemon.is_some() {
             let _ = self.docker().args(["ps", "--all", "--quiet"]).output().map(|listed| {
                 let ids = String::from_utf8_lossy(&listed.stdout).into_owned();
-                self.docker().args(["rm", "--force"]).args(ids.split_whitespace()).output()
+                // One that the engine holds for ever goes with it.
+                let mut bounded = Command::new("timeout");
+                bounded.args(["20", "docker", "rm", "--force"]).args(ids.split_whitespace());
+                bounded.env("DOCKER_HOST", self.host()).stdin(Stdio::null()).output()
             });
             self.down();
         }

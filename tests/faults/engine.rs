@@ -34,7 +34,10 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let engine = PrivateEngine::start(&["busybox:1.37"]);
+        Self::set_on(PrivateEngine::start(&["busybox:1.37"])).await
+    }
+
+    async fn set_on(engine: PrivateEngine) -> Self {
         let installation =
             Installation::on_engine(Database::Sqlite, SETTINGS, &[SLOW], Some(engine.host())).await;
         let server = installation.serve(&[]);
@@ -135,5 +138,39 @@ async fn a_server_starts_without_an_engine_and_grades_when_there_is_one() {
     scene.engine.up();
     assert_eq!(scene.installation.done(&scene.server, grading).await["verdict"], "passed");
     assert!(started.elapsed() < PATIENCE);
+    scene.strike().await;
+}
+
+/// An upgrade of the engine, or `systemctl restart docker`: it ends every container with SIGTERM before it goes, which
+/// is no end of the student's program, and its API answers to the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_restarted_in_good_order_costs_only_time() {
+    restarted_in_every_phase(PrivateEngine::start(&["busybox:1.37"])).await;
+}
+
+/// The same where containers go on meanwhile, and the next daemon finds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_restarted_under_running_containers_costs_only_time() {
+    restarted_in_every_phase(PrivateEngine::live_restoring(&["busybox:1.37"])).await;
+}
+
+async fn restarted_in_every_phase(engine: PrivateEngine) {
+    let mut scene = Scene::set_on(engine).await;
+    for phase in [Phase::Build, Phase::Run, Phase::Disturb] {
+        for away in [Duration::ZERO, Duration::from_secs(3)] {
+            let grading = scene.hand_in().await;
+            scene.in_phase(grading, phase).await;
+            // Into the middle of it.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            scene.engine.stop();
+            tokio::time::sleep(away).await;
+            scene.engine.up();
+            let seen = scene.installation.done(&scene.server, grading).await;
+            assert_eq!(seen["verdict"], "passed", "{phase:?}, {away:?}: {seen:#}");
+            let happened = events(&scene.store, grading).await;
+            let finished = happened.iter().filter(|event| matches!(event, Event::Finished { .. })).count();
+            assert_eq!(finished, 1, "{phase:?}, {away:?}: {happened:#?}");
+        }
+    }
     scene.strike().await;
 }

@@ -89,8 +89,12 @@ async fn a_build_does_not_fill_the_disk() {
             add("ADD of a harmless archive", "good.tar", tar(&[("good", b"x")])).passes(),
             // Unpacked within the image's own root.
             add("ADD of an archive with a way out", "evil.tar", evil_tar()).passes(),
-            one("a file without end", "RUN dd if=/dev/zero of=/file bs=1M")
-                .says("more files than this exercise allows"),
+            one("a file without end", "RUN dd if=/dev/zero of=/file bs=1M").says("64 MiB"),
+            one(
+                "files without end",
+                "RUN i=0; while :; do dd if=/dev/zero of=/$((i=i+1)) bs=1M count=20; done",
+            )
+            .says("more files than this exercise allows"),
             // Each step is small enough, and all together are not.
             one("many steps", &steps).says("this exercise allows"),
             // A tree deeper than a path is long: the engine cannot measure it (docker/for-mac#2192).
@@ -99,7 +103,9 @@ async fn a_build_does_not_fill_the_disk() {
                 &format!("RUN {deep}; dd if=/dev/zero of=f bs=1M count=3000; sleep 60"),
             )
             .says("more files than this exercise allows"),
-            one("a sparse file", "RUN truncate -s 1G /file; sleep 10")
+            // The engine would write the hole out.
+            one("a file of a hole of ten terabytes", "RUN truncate -s 10240G /file").says("64 MiB"),
+            one("files of holes", "RUN truncate -s 60M /1 /2 /3 /4 /5; sleep 10")
                 .says("more files than this exercise allows"),
         ])
         .await;

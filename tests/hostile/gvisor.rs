@@ -17,7 +17,6 @@ use crate::server::PrivateEngine;
 const RUNTIME: &str = "DRYDOCK_HOSTILE_RUNTIME";
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "on two processors a bomb under gVisor silences its neighbour for seconds"]
 async fn attacks_hold_under_gvisor() {
     if Command::new("runsc").arg("--version").output().is_err() {
         // tests/run installs it where the distribution has it.

@@ -23,6 +23,8 @@ pub(super) struct Reader<'a, 'b> {
     making: &'a mut Making<'b>,
     /// What the stages so far stand on.
     bases: Vec<String>,
+    /// The classic builder's image that the step runs on.
+    pub(super) on: Option<String>,
     containers: Containers,
     /// Where in `steps` those of BuildKit are, by digest.
     vertices: HashMap<String, usize>,
@@ -53,6 +55,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             log,
             making,
             bases: Vec::new(),
+            on: None,
             containers,
             vertices: HashMap::new(),
             running: None,
@@ -138,6 +141,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             self.running = Some(found[1].to_owned());
             self.last_container.clone_from(&self.running);
         } else if let Some(found) = IMAGE.captures(text) {
+            self.on = Some(found[1].to_owned());
             let is_base = self.step.as_ref().is_some_and(|step| step.text.to_uppercase().starts_with("FROM"));
             if is_base {
                 self.bases.push(found[1].to_owned());
