@@ -90,7 +90,7 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Publishes what lies in the exercises folder. A mistake in any of them is told with its place and
+/// Publishes what is new in the exercises folder; what was published in the browser stays. A mistake in any of them is told with its place and
 /// stops the start: better than a class that finds an exercise missing.
 pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let catalogue = Catalogue::read(&settings.exercises_dir).map_err(|mistakes| {
@@ -102,7 +102,7 @@ pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
         ))
     })?;
     for exercise in catalogue.exercises.values() {
-        store.publish_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
+        store.seed_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
     }
     for workshop in catalogue.workshops.values() {
         store.publish_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;

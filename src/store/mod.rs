@@ -10,6 +10,8 @@
 //! | `content` | archives and exercise folders, by their SHA-256 |
 //! | `bells` | who is woken when something was queued, appended or changed |
 //! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
+//! | `drafts` | exercises that are being written |
+//! | `jobs` | what workers do beside gradings |
 //! | `submissions` | taking a submission and its first grading |
 //! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
@@ -36,10 +38,12 @@ mod catalogue;
 mod cohorts;
 mod columns;
 mod content;
+mod drafts;
 mod error;
 mod events;
 mod fetched;
 mod gradings;
+mod jobs;
 mod people;
 mod progress;
 mod queue;
@@ -50,12 +54,14 @@ mod submissions;
 mod workers;
 
 pub use audit::{AuditWish, Deed, Record};
-pub use catalogue::PublishedExercise;
+pub use catalogue::{PublishedExercise, Version};
 pub use cohorts::{Cohort, Member};
+pub use drafts::Draft;
 pub use error::{Error, Result};
 pub use events::StoredEvent;
 pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
+pub use jobs::{Job, JobKind, JobLease, NewJob};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
