@@ -10,8 +10,9 @@ use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::exercises::Catalogue;
 use drydock::grading::Fetcher;
-use drydock::grading::worker::{EngineGrader, Worker};
+use drydock::grading::worker::{Connect, EngineGrader, Examine, Worker};
 use drydock::live::Live;
+use drydock::sandbox::{Engine, EngineContext, examine};
 use drydock::store::Store;
 use drydock::web;
 use futures::FutureExt as _;
@@ -136,12 +137,21 @@ impl Server {
     pub fn worker(&self) -> anyhow::Result<Worker> {
         let context = super::engine_context(&self.settings, &self.clock)?;
         let sandbox = self.settings.sandbox.clone();
-        let connect = Arc::new(move || {
+        let connect: Connect = {
             let (sandbox, context) = (sandbox.clone(), context.clone());
-            async move { drydock::sandbox::Engine::connect(&sandbox, context).await }.boxed()
+            Arc::new(move || {
+                let (sandbox, context) = (sandbox.clone(), context.clone());
+                async move { Engine::connect(&sandbox, context).await }.boxed()
+            })
+        };
+        // An installation of its own on the same disk, so that it neither sweeps nor counts what the worker has.
+        let context = EngineContext { state_dir: self.settings.data_dir.join("doctor"), ..context };
+        let examine: Examine = Arc::new(move || {
+            let (sandbox, context) = (sandbox.clone(), context.clone());
+            async move { examine(&sandbox, context).await }.boxed()
         });
-        let grader = Arc::new(EngineGrader::new(connect, self.clock.clone()));
-        self.worker_with(grader)
+        let grader = EngineGrader::new(connect, self.clock.clone()).examined_by(examine);
+        self.worker_with(Arc::new(grader))
     }
 
     pub fn worker_with(&self, grader: Arc<EngineGrader>) -> anyhow::Result<Worker> {

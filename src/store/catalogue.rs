@@ -216,6 +216,24 @@ impl Store {
         .await)?)
     }
 
+    /// Cohorts with submissions for an exercise that were never graded by the version that is handed out
+    /// now, each with their number.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn graded_by_earlier_versions(&self, slug: &str) -> Result<Vec<(Uuid, String, i64)>> {
+        Ok(on!(self.reads(), db => sqlx::query_as(
+            "SELECT s.cohort, cohorts.name, COUNT(*)
+             FROM submissions s JOIN cohorts ON cohorts.id = s.cohort JOIN exercises e ON e.slug = s.exercise
+             WHERE s.exercise = $1 AND NOT EXISTS (
+                 SELECT 1 FROM gradings g WHERE g.submission = s.id AND g.exercise_version = e.version)
+             GROUP BY s.cohort, cohorts.name ORDER BY cohorts.name",
+        )
+        .bind(slug)
+        .fetch_all(db)
+        .await)?)
+    }
+
     /// How many versions each exercise has.
     ///
     /// # Errors

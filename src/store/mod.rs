@@ -68,7 +68,7 @@ pub use queue::{Claim, Lease};
 pub use reviews::{StoredReview, WaitingReview};
 pub use sessions::{ApiToken, Session};
 pub use submissions::{NewSubmission, Submission};
-pub use workers::{Durations, PHASE_BUCKETS, Worker, WorkerFigures};
+pub use workers::{Durations, Examined, PHASE_BUCKETS, Worker, WorkerFigures};
 
 /// Database plus content store. Cheap to clone.
 #[derive(Clone)]

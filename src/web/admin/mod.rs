@@ -1,7 +1,14 @@
 //! What an admin sees first: cohorts, people, exercises, workers and queue at a glance. The manual of the
 //! check kinds is beside it.
 
+pub mod diff;
+pub mod editor;
+pub mod exercise;
+pub mod exercises;
+mod folder;
 pub mod kinds;
+pub(crate) mod sections;
+pub mod verification;
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -12,13 +19,45 @@ use super::routes::{Access, Routes};
 use super::shape::Shape;
 use super::words::{Ago, Moment};
 use super::{AppState, Csrf, Result, Viewer};
+use crate::exercises::Workshop;
 
 /// Silence after which a worker counts as gone.
 const GONE_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(90);
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
-    routes.get("/admin", Access::Admin, home).get("/admin/kinds", Access::Admin, kinds::show)
+    let routes = routes
+        .get("/admin", Access::Admin, home)
+        .get("/admin/kinds", Access::Admin, kinds::show)
+        .stream("/admin/jobs/{job}/events", Access::Admin, verification::events);
+    authoring(routes)
+}
+
+fn authoring(routes: Routes) -> Routes {
+    routes
+        .get("/admin/exercises", Access::Admin, exercises::list)
+        .post("/admin/exercises", Access::Admin, exercises::create)
+        .upload("/admin/exercises/upload", Access::Admin, exercises::upload)
+        .post("/admin/exercises/import", Access::Admin, exercises::import)
+        .get("/admin/exercises/{slug}", Access::Admin, exercise::show)
+        .post("/admin/exercises/{slug}/draft", Access::Admin, exercise::draft)
+        .post("/admin/exercises/{slug}/discard", Access::Admin, exercise::discard)
+        .post("/admin/exercises/{slug}/verify", Access::Admin, exercise::verify)
+        .post("/admin/exercises/{slug}/publish", Access::Admin, exercise::publish)
+        .post("/admin/exercises/{slug}/retire", Access::Admin, exercise::retire)
+        .get("/admin/exercises/{slug}/diff", Access::Admin, diff::show)
+        .get("/admin/exercises/{slug}/folder.zip", Access::Admin, exercise::zip)
+        .get("/admin/exercises/{slug}/files", Access::Admin, editor::show)
+        .upload("/admin/exercises/{slug}/files", Access::Admin, editor::edit)
+        .get("/admin/exercises/{slug}/file", Access::Admin, editor::bytes)
+        .upload("/admin/exercises/{slug}/check", Access::Admin, editor::check)
+        .get("/admin/exercises/{slug}/preview", Access::Admin, editor::statement)
+        .upload("/admin/exercises/{slug}/preview", Access::Admin, editor::preview)
+}
+
+/// Whether a workshop has an exercise.
+pub(crate) fn has(workshop: &Workshop, slug: &str) -> bool {
+    workshop.sections.iter().any(|section| section.exercises.iter().any(|theirs| theirs == slug))
 }
 
 /// The home of an admin.

@@ -11,6 +11,7 @@ const on = (selector, start) => {
 on("[data-live]", async (main) => (await import("./live.js")).live(main));
 on(".console", async (part) => (await import("./log.js")).log(part));
 on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
+on("#editor", async (form) => (await import("./editor.js")).editor(form));
 on("[data-key], [data-save]", async () => (await import("./keys.js")).keys());
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 
