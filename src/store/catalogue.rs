@@ -110,8 +110,7 @@ impl Store {
     /// # Errors
     /// [`Error::Content`], [`Error::Database`] when either store fails; nothing is published then.
     pub async fn seed_exercise(&self, exercise: &Exercise) -> Result<()> {
-        let seeded: Option<Option<String>> =
-            on!(self.reads(), db => sqlx::query_scalar("SELECT seed FROM exercises WHERE slug = $1")
+        let seeded: Option<Option<String>> = on!(self.reads(), db => sqlx::query_scalar("SELECT seed FROM exercises WHERE slug = $1")
                 .bind(&exercise.slug)
                 .fetch_optional(db)
                 .await)?;
@@ -253,6 +252,11 @@ impl Store {
     /// [`Error::Database`] when the database fails.
     pub async fn publish_workshop(&self, workshop: &Workshop) -> Result<()> {
         let mut tx = self.write().await?;
+        self.upsert_workshop(&mut tx, workshop).await?;
+        self.commit(tx).await
+    }
+
+    async fn upsert_workshop(&self, tx: &mut Writing, workshop: &Workshop) -> Result<()> {
         on!(&mut tx.db, db => sqlx::query(
             "INSERT INTO workshops (slug, definition, published_at) VALUES ($1, $2, $3)
              ON CONFLICT (slug) DO UPDATE
@@ -264,6 +268,71 @@ impl Store {
         .execute(&mut **db)
         .await
         .map(drop))?;
+        Ok(())
+    }
+
+    /// Publishes a workshop of the exercises folder, unless the same came from there before: what was made
+    /// of it in the browser since then stays.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn seed_workshop(&self, workshop: &Workshop) -> Result<()> {
+        let mut tx = self.write().await?;
+        let seed: Option<Option<JsonText<Workshop>>> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT seed FROM workshops WHERE slug = $1")
+                .bind(&workshop.slug)
+                .fetch_optional(&mut **db)
+                .await)?;
+        if seed.flatten().is_some_and(|seed| seed.0 == *workshop) {
+            return Ok(());
+        }
+        self.upsert_workshop(&mut tx, workshop).await?;
+        on!(&mut tx.db, db => sqlx::query("UPDATE workshops SET seed = $2 WHERE slug = $1")
+            .bind(&workshop.slug)
+            .bind(JsonText(workshop))
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
+        self.commit(tx).await
+    }
+
+    /// When a workshop was last published.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn workshop_published(&self, slug: &str) -> Result<Option<DateTime<Utc>>> {
+        Ok(on!(self.reads(), db => sqlx::query_scalar("SELECT published_at FROM workshops WHERE slug = $1")
+            .bind(slug.replace('\0', ""))
+            .fetch_optional(db)
+            .await)?)
+    }
+
+    /// Publishes a workshop in place of the one that was published at `seen` (`None`: there was none).
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when somebody else has published it meanwhile.
+    pub async fn edit_workshop(
+        &self,
+        workshop: &Workshop,
+        seen: Option<DateTime<Utc>>,
+        by: Option<Uuid>,
+    ) -> Result<()> {
+        let mut tx = self.write().await?;
+        let known: Option<DateTime<Utc>> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT published_at FROM workshops WHERE slug = $1")
+                .bind(&workshop.slug)
+                .fetch_optional(&mut **db)
+                .await)?;
+        if known != seen {
+            return Err(Error::Changed { what: "workshop" });
+        }
+        self.upsert_workshop(&mut tx, workshop).await?;
+        let deed = Deed {
+            by,
+            action: if seen.is_none() { "workshop.created" } else { "workshop.published" },
+            cohort: None,
+            subject: workshop.slug.clone(),
+            details: json!({"title": workshop.title, "sections": workshop.sections}),
+        };
+        self.insert_record(&mut tx, deed).await?;
         self.commit(tx).await
     }
 

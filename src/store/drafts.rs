@@ -65,7 +65,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Taken`] with `name` when there is one of this name already.
-    pub async fn create_draft(&self, slug: &str, folder: &Content, by: Option<Uuid>, how: &str) -> Result<Draft> {
+    pub async fn create_draft(
+        &self,
+        slug: &str,
+        folder: &Content,
+        by: Option<Uuid>,
+        how: &str,
+    ) -> Result<Draft> {
         self.keep(folder).await?;
         let mut tx = self.write().await?;
         self.insert_draft(&mut tx, slug, folder, by, how).await?;

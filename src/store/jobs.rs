@@ -232,8 +232,7 @@ impl Store {
                 JobKind::Images => "engine.images_asked",
             };
             let details = json!({"content": new.content, "wish": new.wish});
-            let deed =
-                Deed { by: new.by, action, cohort: None, subject: new.subject.to_owned(), details };
+            let deed = Deed { by: new.by, action, cohort: None, subject: new.subject.to_owned(), details };
             self.insert_record(&mut tx, deed).await?;
         }
         tx.ring(Bell::Queue);
@@ -445,8 +444,7 @@ impl Store {
     /// # Errors
     /// [`Error::Sealed`] when it was sealed with another key.
     pub async fn job_login(&self, job: Uuid) -> Result<Option<Credentials>> {
-        let sealed: Option<Vec<u8>> =
-            on!(self.reads(), db => sqlx::query_scalar("SELECT credentials FROM jobs WHERE id = $1")
+        let sealed: Option<Vec<u8>> = on!(self.reads(), db => sqlx::query_scalar("SELECT credentials FROM jobs WHERE id = $1")
                 .bind(job)
                 .fetch_one(db)
                 .await)?;
@@ -461,8 +459,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when there is none.
     pub async fn job(&self, id: Uuid) -> Result<Job> {
-        let row: Option<JobRow> =
-            on!(self.reads(), db => sqlx::query_as(concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1"))
+        let row: Option<JobRow> = on!(self.reads(), db => sqlx::query_as(concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1"))
                 .bind(id)
                 .fetch_optional(db)
                 .await)?;

@@ -10,6 +10,7 @@
 //! | `content` | archives and exercise folders, by their SHA-256 |
 //! | `bells` | who is woken when something was queued, appended or changed |
 //! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
+//! | `roster` | what admins do with accounts and cohorts |
 //! | `drafts` | exercises that are being written |
 //! | `jobs` | what workers do beside gradings |
 //! | `submissions` | taking a submission and its first grading |
@@ -48,6 +49,7 @@ mod people;
 mod progress;
 mod queue;
 mod reviews;
+mod roster;
 mod sessions;
 mod sign_ins;
 mod submissions;
@@ -66,6 +68,7 @@ pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
 pub use reviews::{StoredReview, WaitingReview};
+pub use roster::{Newcomer, PersonChange};
 pub use sessions::{ApiToken, Session};
 pub use submissions::{NewSubmission, Submission};
 pub use workers::{Durations, Examined, PHASE_BUCKETS, Worker, WorkerFigures};

@@ -173,7 +173,7 @@ impl Store {
     }
 }
 
-async fn end_sessions(tx: &mut Writing, person: Uuid) -> Result<()> {
+pub(super) async fn end_sessions(tx: &mut Writing, person: Uuid) -> Result<()> {
     on!(&mut tx.db, db => sqlx::query("DELETE FROM sessions WHERE person = $1")
         .bind(person)
         .execute(&mut **db)

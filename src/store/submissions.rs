@@ -186,8 +186,7 @@ impl Store {
 
     /// A retired exercise takes no new submissions.
     async fn still_handed_out(&self, tx: &mut Writing, exercise: &str) -> Result<()> {
-        let retired: Option<Option<DateTime<Utc>>> =
-            on!(&mut tx.db, db => sqlx::query_scalar("SELECT retired_at FROM exercises WHERE slug = $1")
+        let retired: Option<Option<DateTime<Utc>>> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT retired_at FROM exercises WHERE slug = $1")
                 .bind(exercise)
                 .fetch_optional(&mut **db)
                 .await)?;
