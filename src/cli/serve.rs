@@ -106,7 +106,7 @@ pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
         store.seed_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
     }
     for workshop in catalogue.workshops.values() {
-        store.publish_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;
+        store.seed_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;
     }
     info!(
         exercises = catalogue.exercises.len(),

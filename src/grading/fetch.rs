@@ -186,7 +186,14 @@ impl Fetcher {
     ) -> Result<PulledImage, Halt> {
         let image = self
             .remote
-            .image(reference, &platform(), credentials, &self.image_folder()?, &self.bounds(exercise), self.within)
+            .image(
+                reference,
+                &platform(),
+                credentials,
+                &self.image_folder()?,
+                &self.bounds(exercise),
+                self.within,
+            )
             .await
             .map_err(|error| failed(error, &format!("the image {reference}")))?;
         let layers = image.layers.len();

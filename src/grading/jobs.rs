@@ -148,9 +148,7 @@ impl Jobs {
 
     async fn finish(&self, job: &Job, lease: &JobLease, done: Done) -> Result<(), StoreError> {
         match done {
-            Done::Ended { passed, outcome } => {
-                self.store.finish_job(lease, passed, &outcome, None).await
-            }
+            Done::Ended { passed, outcome } => self.store.finish_job(lease, passed, &outcome, None).await,
             Done::Fetched { folder, from, outcome } => {
                 match self.store.finish_import(lease, job, from, &folder, &outcome).await {
                     Err(StoreError::Taken { .. }) => {

@@ -5,7 +5,9 @@ mod app;
 
 mod addresses;
 mod api;
+mod authoring;
 mod graded;
+mod house;
 mod pages;
 mod reviews;
 mod secrets;

@@ -185,7 +185,12 @@ mod tests {
             found.iter().map(|one| (one.path.as_str(), one.what.as_str(), one.added, one.removed)).collect();
         assert_eq!(
             told,
-            [("a", "changed", 2, 1), ("gone/b", "deleted", 0, 1), ("new", "new", 1, 0), ("raw", "changed, not text", 0, 0)]
+            [
+                ("a", "changed", 2, 1),
+                ("gone/b", "deleted", 0, 1),
+                ("new", "new", 1, 0),
+                ("raw", "changed, not text", 0, 0)
+            ]
         );
         let signs: String = found[0].hunks[0].lines.iter().map(|line| line.sign).collect();
         assert_eq!(signs, " -+ +");

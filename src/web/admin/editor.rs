@@ -120,13 +120,7 @@ pub(crate) fn file_href(slug: &str, path: &str) -> String {
     format!("{}/files?path={path}", href(slug))
 }
 
-async fn page(
-    viewer: &Viewer,
-    csrf: &Csrf,
-    slug: &str,
-    folder: &Content,
-    path: &str,
-) -> Result<EditorPage> {
+async fn page(viewer: &Viewer, csrf: &Csrf, slug: &str, folder: &Content, path: &str) -> Result<EditorPage> {
     let reading = read(slug, folder).await?;
     let entry = folder.get(path);
     let kind = match entry {
@@ -140,7 +134,8 @@ async fn page(
             None => FileKind::Binary(words::bytes(content.len() as u64)),
         },
     };
-    let (here, elsewhere): (Vec<Told>, Vec<Told>) = reading.told.into_iter().partition(|told| told.file == path);
+    let (here, elsewhere): (Vec<Told>, Vec<Told>) =
+        reading.told.into_iter().partition(|told| told.file == path);
     let bad = |of: &str| elsewhere.iter().any(|told| told.file == of) || (of == path && !here.is_empty());
     let tree = folder.entries().iter().map(|(raw, entry)| {
         let text = std::str::from_utf8(raw).ok();
@@ -163,7 +158,13 @@ async fn page(
         text: text_of(entry).unwrap_or_default().to_owned(),
         executable: matches!(entry, Some(Entry::File { executable: true, .. })),
         mark: mark_of(entry),
-        elsewhere: elsewhere.into_iter().map(|told| { let to = file_href(slug, &told.file); (told, to) }).collect(),
+        elsewhere: elsewhere
+            .into_iter()
+            .map(|told| {
+                let to = file_href(slug, &told.file);
+                (told, to)
+            })
+            .collect(),
         here,
         kind,
         theirs: None,
@@ -269,7 +270,8 @@ async fn changed(folder: &Content, form: &Edit) -> Result<(Then, String, Content
             let (executable, what) = (form.executable, format!("{path} saved"));
             let saved = Then::Saved(path.clone());
             let after =
-                change(folder, move |folder| folder.with_file(&path, &bytes, executable, &FOLDER_LIMITS)).await?;
+                change(folder, move |folder| folder.with_file(&path, &bytes, executable, &FOLDER_LIMITS))
+                    .await?;
             Ok((saved, what, after))
         }
     }
@@ -330,7 +332,8 @@ pub async fn check(
     let entry = folder.get(&path);
     let executable = matches!(entry, Some(Entry::File { executable: true, .. }));
     let bytes = as_written(&text, text_of(entry)).into();
-    let folder = change(&folder, move |folder| folder.with_file(&path, &bytes, executable, &FOLDER_LIMITS)).await?;
+    let folder =
+        change(&folder, move |folder| folder.with_file(&path, &bytes, executable, &FOLDER_LIMITS)).await?;
     Ok(Json(read(&slug, &folder).await?.told).into_response())
 }
 
@@ -367,7 +370,8 @@ pub async fn statement(
     let reading = read(&slug, &folder).await?;
     let text = text_of(folder.get("README.md")).unwrap_or("There is no README.md yet.");
     let page = PreviewPage {
-        frame: frame(&viewer, &csrf, href(&slug), slug.clone()).at(format!("{}/preview", href(&slug)), "Preview"),
+        frame: frame(&viewer, &csrf, href(&slug), slug.clone())
+            .at(format!("{}/preview", href(&slug)), "Preview"),
         sections: Sections::at("/admin/exercises"),
         title: reading.exercise.map_or_else(|| slug.clone(), |exercise| exercise.title),
         statement: markdown::document(text),
@@ -392,5 +396,6 @@ pub async fn bytes(
     // Never shown by the browser: it may be anything.
     let kind = HeaderValue::from_static("application/octet-stream");
     let disposition = HeaderValue::from_static("attachment");
-    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], content.clone()).into_response())
+    Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], content.clone())
+        .into_response())
 }

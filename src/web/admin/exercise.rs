@@ -117,8 +117,10 @@ async fn page(
     }
     let content = draft.as_ref().map(|draft| draft.folder_sha256.clone());
     let content = content.or_else(|| published.as_ref().map(|one| one.folder_sha256.clone()));
-    let own: Vec<&Job> =
-        verifications.iter().filter(|job| job.content_sha256.is_some() && job.content_sha256 == content).collect();
+    let own: Vec<&Job> = verifications
+        .iter()
+        .filter(|job| job.content_sha256.is_some() && job.content_sha256 == content)
+        .collect();
     let verification = own.first().copied();
     let standing = Standing::of(
         published.is_some(),
@@ -156,7 +158,10 @@ async fn page(
         sections: Sections::at("/admin/exercises"),
         title: title.unwrap_or_else(|| slug.to_owned()),
         standing,
-        import: import.as_ref().filter(|_| draft.is_none() || standing == Standing::Importing).map(import_card),
+        import: import
+            .as_ref()
+            .filter(|_| draft.is_none() || standing == Standing::Importing)
+            .map(import_card),
         live: running
             .or(import.as_ref().filter(|job| job.state != GradingState::Done))
             .map(|job| format!("/admin/jobs/{}/events", job.id)),
@@ -179,11 +184,14 @@ async fn page(
 
 fn import_card(job: &Job) -> ImportCard {
     let word = |value: &serde_json::Value, key: &str| {
-        crate::text::visible(value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default()).into_owned()
+        crate::text::visible(value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default())
+            .into_owned()
     };
     let refused = job.outcome.as_ref().map(|outcome| word(outcome, "refused")).unwrap_or_default();
     let (state, sentence) = match (job.state, job.passed) {
-        (GradingState::Queued, _) if job.attempt > 0 => ("to be tried again", job.fault.clone().unwrap_or_default()),
+        (GradingState::Queued, _) if job.attempt > 0 => {
+            ("to be tried again", job.fault.clone().unwrap_or_default())
+        }
         (GradingState::Queued, _) => ("in the queue", String::new()),
         (GradingState::Running, _) => ("being fetched", String::new()),
         (GradingState::Done, true) => ("fetched", String::new()),
@@ -276,9 +284,9 @@ pub async fn draft(
         let how = format!("version {}", from.version.chars().take(12).collect::<String>());
         let made = state.store.create_draft(&slug, &folder, Some(viewer.person.id), &how).await;
         made.map_err(|error| match error {
-            crate::store::Error::Taken { .. } => Error::Conflict(
-                "There is a draft already. Go on with that one, or discard it first.".into(),
-            ),
+            crate::store::Error::Taken { .. } => {
+                Error::Conflict("There is a draft already. Go on with that one, or discard it first.".into())
+            }
             other => other.into(),
         })?;
         Ok(format!("{}/files", href(&slug)))

@@ -212,7 +212,8 @@ async fn told(
     }
     let status = refused.status();
     let mut response = page(state, viewer, csrf, form, Some(refused.to_string())).await?;
-    *response.status_mut() = if status == StatusCode::CONFLICT { status } else { StatusCode::UNPROCESSABLE_ENTITY };
+    *response.status_mut() =
+        if status == StatusCode::CONFLICT { status } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(response)
 }
 
@@ -264,8 +265,10 @@ async fn free(state: &AppState, slug: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Conflict(
-        format!("There is an exercise `{slug}` already. Open it and begin a draft there, or choose another name.")
-            .into(),
+        format!(
+            "There is an exercise `{slug}` already. Open it and begin a draft there, or choose another name."
+        )
+        .into(),
     ))
 }
 
@@ -334,7 +337,8 @@ pub async fn import(
         }
         if form.from.is_none() && state.store.draft(&slug).await?.is_some() {
             return Err(Error::Conflict(
-                format!("There is a draft of `{slug}` already. Open that one, or choose another name.").into(),
+                format!("There is a draft of `{slug}` already. Open that one, or choose another name.")
+                    .into(),
             ));
         }
         let given = (!form.token.is_empty())

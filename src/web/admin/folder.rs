@@ -79,7 +79,8 @@ pub(crate) async fn change(
 ) -> Result<Content> {
     let folder = folder.clone();
     let changed = tokio::task::spawn_blocking(move || change(&folder)).await.map_err(Error::internal)?;
-    changed.map_err(|refusal| Error::Refused(format!("{}.", refusal.to_string().trim_end_matches('.')).into()))
+    changed
+        .map_err(|refusal| Error::Refused(format!("{}.", refusal.to_string().trim_end_matches('.')).into()))
 }
 
 /// Tells one state of a file from another: whoever saves says which one they began with.
@@ -176,9 +177,8 @@ mod tests {
 
     #[test]
     fn a_mark_tells_bytes_and_bit() {
-        let file = |text: &'static str, executable| {
-            mark_of(Some(&Entry::File { content: text.into(), executable }))
-        };
+        let file =
+            |text: &'static str, executable| mark_of(Some(&Entry::File { content: text.into(), executable }));
         assert_eq!(file("a", false), file("a", false));
         assert_ne!(file("a", false), file("a", true));
         assert_ne!(file("a", false), file("b", false));

@@ -1,14 +1,20 @@
 //! What an admin sees first: cohorts, people, exercises, workers and queue at a glance. The manual of the
 //! check kinds is beside it.
 
+pub mod audit;
+pub mod cohorts;
 pub mod diff;
 pub mod editor;
+pub mod engine;
 pub mod exercise;
 pub mod exercises;
 mod folder;
 pub mod kinds;
+pub mod newcomers;
+pub mod people;
 pub(crate) mod sections;
 pub mod verification;
+pub mod workshops;
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -30,6 +36,24 @@ pub fn register(routes: Routes) -> Routes {
         .get("/admin", Access::Admin, home)
         .get("/admin/kinds", Access::Admin, kinds::show)
         .stream("/admin/jobs/{job}/events", Access::Admin, verification::events);
+    let routes = routes
+        .get("/admin/workshops", Access::Admin, workshops::list)
+        .post("/admin/workshops", Access::Admin, workshops::create)
+        .get("/admin/workshops/{workshop}", Access::Admin, workshops::show)
+        .post("/admin/workshops/{workshop}", Access::Admin, workshops::edit)
+        .get("/admin/cohorts", Access::Admin, cohorts::list)
+        .post("/admin/cohorts", Access::Admin, cohorts::create)
+        .get("/admin/cohorts/{cohort}", Access::Admin, cohorts::show)
+        .post("/admin/cohorts/{cohort}", Access::Admin, cohorts::change)
+        .get("/admin/people", Access::Admin, people::list)
+        .post("/admin/people", Access::Admin, people::create)
+        .get("/admin/people/import", Access::Admin, newcomers::show)
+        .post("/admin/people/import", Access::Admin, newcomers::import)
+        .post("/admin/people/{person}", Access::Admin, people::change)
+        .get("/admin/engine", Access::Admin, engine::show)
+        .post("/admin/engine", Access::Admin, engine::ask)
+        .stream("/admin/engine/events", Access::Admin, engine::events)
+        .get("/admin/audit", Access::Admin, audit::show);
     authoring(routes)
 }
 
@@ -65,6 +89,7 @@ pub(crate) fn has(workshop: &Workshop, slug: &str) -> bool {
 #[template(path = "admin/home.html")]
 pub struct HomePage {
     pub(crate) frame: Frame,
+    pub(crate) sections: sections::Sections,
     pub(crate) queued: i64,
     pub(crate) oldest: Option<Ago>,
     pub(crate) running: usize,
@@ -154,10 +179,8 @@ pub async fn home(State(state): State<AppState>, viewer: Viewer, csrf: Csrf) -> 
         since: Moment(person.created_at),
     });
     Ok(HomePage {
-        frame: Frame::new(Some(&viewer), &csrf)
-            .at("/admin", "Admin")
-            .to("/cohorts", "Cohorts")
-            .to("/admin/kinds", "Check kinds"),
+        frame: Frame::new(Some(&viewer), &csrf).at("/admin", "Admin"),
+        sections: sections::Sections::at("/admin"),
         queued,
         oldest: oldest.map(|at| Ago { at, now }),
         running,

@@ -36,6 +36,11 @@ impl Sections {
 }
 
 /// The frame of an admin's page, a step below the admin's home.
-pub(crate) fn frame(viewer: &Viewer, csrf: &Csrf, href: impl Into<String>, label: impl Into<String>) -> Frame {
+pub(crate) fn frame(
+    viewer: &Viewer,
+    csrf: &Csrf,
+    href: impl Into<String>,
+    label: impl Into<String>,
+) -> Frame {
     Frame::new(Some(viewer), csrf).to("/admin", "Admin").at(href, label)
 }

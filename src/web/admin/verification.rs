@@ -100,7 +100,11 @@ impl VerificationPiece {
         let outcome = job.outcome.as_ref();
         let mut problems = strings(outcome, "problems");
         problems.extend(strings(outcome, "mistakes"));
-        problems.extend(outcome.and_then(|outcome| outcome.get("refused")?.as_str()).map(|text| visible(text).into_owned()));
+        problems.extend(
+            outcome
+                .and_then(|outcome| outcome.get("refused")?.as_str())
+                .map(|text| visible(text).into_owned()),
+        );
         let ended = trials.iter().filter(|trial| !trial.seconds.is_empty()).count();
         let fault = job.fault.as_deref().map(|fault| visible(fault).into_owned());
         let (shape, said) = match (job.state, job.passed) {
