@@ -76,6 +76,46 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/admin/groups", [303, 403, 403, 403, 403, 403, 200]),
     ("POST", "/admin/groups", [401, 403, 403, 403, 403, 403, 422]),
     ("POST", "/admin/people/{person}/reset", [401, 403, 403, 403, 403, 403, 200]),
+    ("GET", "/admin/jobs/{job}/events", [303, 403, 403, 403, 403, 403, 404]),
+    ("GET", "/admin/exercises", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/exercises", [401, 403, 403, 403, 403, 403, 422]),
+    ("POST", "/admin/exercises/upload", [401, 403, 403, 403, 403, 403, 422]),
+    ("POST", "/admin/exercises/import", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/exercises/{slug}", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/exercises/{slug}/draft", [401, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/discard", [401, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/verify", [401, 403, 403, 403, 403, 403, 303]),
+    ("POST", "/admin/exercises/{slug}/publish", [401, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/retire", [401, 403, 403, 403, 403, 403, 303]),
+    ("GET", "/admin/exercises/{slug}/diff", [303, 403, 403, 403, 403, 403, 404]),
+    ("GET", "/admin/exercises/{slug}/folder.zip", [303, 403, 403, 403, 403, 403, 404]),
+    ("GET", "/admin/exercises/{slug}/files", [303, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/files", [401, 403, 403, 403, 403, 403, 404]),
+    ("GET", "/admin/exercises/{slug}/file", [303, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/check", [401, 403, 403, 403, 403, 403, 404]),
+    ("GET", "/admin/exercises/{slug}/preview", [303, 403, 403, 403, 403, 403, 404]),
+    ("POST", "/admin/exercises/{slug}/preview", [401, 403, 403, 403, 403, 403, 200]),
+    ("GET", "/admin/workshops", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/workshops", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/workshops/{workshop}", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/workshops/{workshop}", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/cohorts", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/cohorts", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/cohorts/{cohort}", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/cohorts/{cohort}", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/people", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/people", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/people/import", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/people/import", [401, 403, 403, 403, 403, 403, 422]),
+    ("POST", "/admin/people/{person}", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/engine", [303, 403, 403, 403, 403, 403, 200]),
+    ("POST", "/admin/engine", [401, 403, 403, 403, 403, 403, 422]),
+    ("GET", "/admin/engine/events", [303, 403, 403, 403, 403, 403, 200]),
+    ("GET", "/admin/audit", [303, 403, 403, 403, 403, 403, 200]),
+    // Everybody's tokens
+    ("GET", "/account/tokens", [303, 200, 200, 200, 200, 200, 200]),
+    ("POST", "/account/tokens", [401, 422, 422, 422, 422, 422, 422]),
+    ("POST", "/account/tokens/{token}/revoke", [401, 404, 404, 404, 404, 404, 404]),
     // API
     ("GET", "/api/v1/openapi.json", [200; 7]),
     ("GET", "/api/v1/me", [401, 200, 200, 200, 200, 200, 200]),
@@ -117,6 +157,8 @@ impl Names {
             .replace("{slug}", FILES)
             .replace("{registry}", "registry.example.org")
             .replace("{token}", &Uuid::nil().to_string())
+            .replace("{workshop}", "basics")
+            .replace("{job}", &Uuid::nil().to_string())
             // A cohort that nobody is in yet, so that joining it changes no other answer.
             .replace("{code}", "JNN-GME")
             .replace("{hash}", "0")
@@ -129,7 +171,7 @@ impl Names {
 async fn ask(client: &Client, method: &Method, path: &str) -> StatusCode {
     let request = client.unsafe_request(method.clone(), path).header("sec-fetch-site", "same-origin");
     let request = match *method {
-        Method::POST if path.contains("/exercises/") => {
+        Method::POST if path.ends_with("/submissions") => {
             // An archive with nothing in it.
             request.header("content-type", "application/zip").body(zip(&[]))
         }

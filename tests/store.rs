@@ -8,6 +8,8 @@ mod house;
 mod accounts;
 #[path = "store/audit.rs"]
 mod audit;
+#[path = "store/authoring.rs"]
+mod authoring;
 #[path = "store/contents.rs"]
 mod contents;
 #[path = "store/crash.rs"]

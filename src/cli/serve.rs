@@ -11,8 +11,9 @@ use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::exercises::Catalogue;
 use drydock::grading::Fetcher;
-use drydock::grading::worker::{EngineGrader, Worker};
+use drydock::grading::worker::{Connect, EngineGrader, Examine, Worker};
 use drydock::live::Live;
+use drydock::sandbox::{Engine, EngineContext, examine};
 use drydock::store::Store;
 use drydock::web;
 use futures::FutureExt as _;
@@ -91,7 +92,7 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Publishes what lies in the exercises folder. A mistake in any of them is told with its place and
+/// Publishes what is new in the exercises folder; what was published in the browser stays. A mistake in any of them is told with its place and
 /// stops the start: better than a class that finds an exercise missing.
 pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
     let catalogue = Catalogue::read(&settings.exercises_dir).map_err(|mistakes| {
@@ -103,10 +104,10 @@ pub async fn publish(settings: &Settings, store: &Store) -> anyhow::Result<()> {
         ))
     })?;
     for exercise in catalogue.exercises.values() {
-        store.publish_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
+        store.seed_exercise(exercise).await.with_context(|| format!("publishing {}", exercise.slug))?;
     }
     for workshop in catalogue.workshops.values() {
-        store.publish_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;
+        store.seed_workshop(workshop).await.with_context(|| format!("publishing {}", workshop.slug))?;
     }
     info!(
         exercises = catalogue.exercises.len(),
@@ -137,12 +138,21 @@ impl Server {
     pub fn worker(&self) -> anyhow::Result<Worker> {
         let context = super::engine_context(&self.settings, &self.clock)?;
         let sandbox = self.settings.sandbox.clone();
-        let connect = Arc::new(move || {
+        let connect: Connect = {
             let (sandbox, context) = (sandbox.clone(), context.clone());
-            async move { drydock::sandbox::Engine::connect(&sandbox, context).await }.boxed()
+            Arc::new(move || {
+                let (sandbox, context) = (sandbox.clone(), context.clone());
+                async move { Engine::connect(&sandbox, context).await }.boxed()
+            })
+        };
+        // An installation of its own on the same disk, so that it neither sweeps nor counts what the worker has.
+        let context = EngineContext { state_dir: self.settings.data_dir.join("doctor"), ..context };
+        let examine: Examine = Arc::new(move || {
+            let (sandbox, context) = (sandbox.clone(), context.clone());
+            async move { examine(&sandbox, context).await }.boxed()
         });
-        let grader = Arc::new(EngineGrader::new(connect, self.clock.clone()));
-        self.worker_with(grader)
+        let grader = EngineGrader::new(connect, self.clock.clone()).examined_by(examine);
+        self.worker_with(Arc::new(grader))
     }
 
     pub fn worker_with(&self, grader: Arc<EngineGrader>) -> anyhow::Result<Worker> {

@@ -25,8 +25,9 @@ pub use catalogue::{Catalogue, Section, Workshop};
 pub use exercise::{Build, CheckSpec, ComposeRun, Exercise, Mutant, SubmitKind};
 pub use manual::Handbook;
 pub use mistake::{Mistake, Severity};
+pub use reading::{FOLDER_LIMITS, check_slug};
 pub use schema::schema;
-pub use skeleton::{SkeletonError, skeleton};
+pub use skeleton::{SkeletonError, skeleton, skeleton_content};
 
 /// Names that may stand in `${…}` in a definition. `random` is a value of sixteen lower-case letters
 /// and digits, made new for each grading: what depends on it cannot be baked into an image.

@@ -26,7 +26,7 @@ mod stack;
 
 /// What an exercise folder may hold. Exercises are the trainers' own, so this is only to notice a
 /// folder that is none.
-const FOLDER_LIMITS: ContentLimits =
+pub const FOLDER_LIMITS: ContentLimits =
     ContentLimits { archive_bytes: u64::MAX, unpacked_bytes: 64 << 20, entries: 10_000 };
 
 pub(super) fn read_folder(folder: &Path) -> Result<Exercise, Vec<Mistake>> {
@@ -84,7 +84,7 @@ pub(super) fn read_content(slug: &str, folder: &Content, shown: &str) -> Result<
 ///
 /// # Errors
 /// A sentence for the author.
-pub(super) fn check_slug(slug: &str) -> Result<(), String> {
+pub fn check_slug(slug: &str) -> Result<(), String> {
     let words = slug
         .split('-')
         .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));

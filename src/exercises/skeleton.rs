@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::reading::check_slug;
+use super::reading::{FOLDER_LIMITS, check_slug};
+use crate::submissions::Content;
 
 /// Why no skeleton was written. `Display` is a sentence for the author.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,17 @@ pub fn skeleton(slug: &str, folder: &Path) -> Result<(), SkeletonError> {
         let _ = fs::remove_dir_all(&draft);
     }
     written
+}
+
+/// The skeleton as a frozen folder.
+///
+/// # Errors
+/// A sentence for the author when `slug` is no name for an exercise.
+pub fn skeleton_content(slug: &str) -> Result<Content, String> {
+    check_slug(slug)?;
+    let title = title(slug);
+    let files = FILES.map(|(path, text)| (path.to_owned(), text.replace("TITLE", &title).into()));
+    Content::from_files(files.into(), &FOLDER_LIMITS).map_err(|refusal| refusal.to_string())
 }
 
 fn write(slug: &str, folder: &Path) -> Result<(), SkeletonError> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::course::{Cause, Observer, Step};
 use super::grade::{Halt, Handed};
 use crate::config::Settings;
-use crate::exercises::Exercise;
+use crate::exercises::{Exercise, FOLDER_LIMITS};
 use crate::sandbox::LogLine;
 use crate::store::{Claim, Store};
 use crate::submissions::reference::Reference;
@@ -126,16 +126,8 @@ impl Fetcher {
         exercise: &Exercise,
         observer: &Observer,
     ) -> Result<Fetched, Halt> {
-        let revision = match revision {
-            Some(name) => Revision::read(name).map_err(|sentence| Halt::Student(sentence, None))?,
-            None => Revision::Default,
-        };
         let history = exercise.needs_history();
-        let fetched = self
-            .remote
-            .repository(address, &revision, credentials, history, &self.limits, self.within)
-            .await
-            .map_err(|error| failed(error, &format!("the repository {}", address.as_str())))?;
+        let fetched = self.commit(address, revision, credentials, history, &self.limits).await?;
         let commit = &fetched.commit;
         let origin = match &commit.origin {
             Some(Origin::Branch(name)) => format!(" (branch {name})"),
@@ -148,6 +140,37 @@ impl Fetcher {
             tell(observer, note.clone());
         }
         Ok(fetched)
+    }
+
+    /// The files of a repository that holds exercises, without its history.
+    ///
+    /// # Errors
+    /// [`Halt::Student`] where it is not there or not to be had, [`Halt::Fault`] where it may be later.
+    pub async fn folder(
+        &self,
+        address: &GitAddress,
+        revision: Option<&str>,
+        credentials: Option<&Credentials>,
+    ) -> Result<Fetched, Halt> {
+        self.commit(address, revision, credentials, false, &FOLDER_LIMITS).await
+    }
+
+    async fn commit(
+        &self,
+        address: &GitAddress,
+        revision: Option<&str>,
+        credentials: Option<&Credentials>,
+        history: bool,
+        limits: &ContentLimits,
+    ) -> Result<Fetched, Halt> {
+        let revision = match revision {
+            Some(name) => Revision::read(name).map_err(|sentence| Halt::Student(sentence, None))?,
+            None => Revision::Default,
+        };
+        self.remote
+            .repository(address, &revision, credentials, history, limits, self.within)
+            .await
+            .map_err(|error| failed(error, &format!("the repository {}", address.as_str())))
     }
 
     /// An image out of its registry, told to whoever watches.
@@ -163,7 +186,14 @@ impl Fetcher {
     ) -> Result<PulledImage, Halt> {
         let image = self
             .remote
-            .image(reference, &platform(), credentials, &self.folder()?, &self.bounds(exercise), self.within)
+            .image(
+                reference,
+                &platform(),
+                credentials,
+                &self.image_folder()?,
+                &self.bounds(exercise),
+                self.within,
+            )
             .await
             .map_err(|error| failed(error, &format!("the image {reference}")))?;
         let layers = image.layers.len();
@@ -184,7 +214,7 @@ impl Fetcher {
         answers: Answers,
         exercise: &Exercise,
     ) -> Result<Handed, Halt> {
-        let (folder, bounds, archive) = (self.folder()?, self.bounds(exercise), content.clone());
+        let (folder, bounds, archive) = (self.image_folder()?, self.bounds(exercise), content.clone());
         let reading =
             tokio::task::spawn_blocking(move || PulledImage::from_saved(&archive, None, &folder, &bounds));
         let image = reading
@@ -202,7 +232,7 @@ impl Fetcher {
         }
     }
 
-    fn folder(&self) -> Result<PathBuf, Halt> {
+    fn image_folder(&self) -> Result<PathBuf, Halt> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|error| platform_fault(format!("{} cannot be made: {error}", self.folder.display())))?;
         Ok(self.folder.clone())

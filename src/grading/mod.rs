@@ -8,12 +8,14 @@
 //! * `compose.rs` is the way through them where the submission's own compose file runs.
 //! * `course.rs` keeps what is known of each check while the phases go by.
 //! * `verify.rs` proves an exercise with its solution, starter and mutants.
+//! * `jobs.rs` is what a worker does beside gradings: verifications, imports, its engine.
 //! * `worker.rs` claims gradings, keeps their leases and stores their reports.
 
 mod compose;
 mod course;
 mod fetch;
 mod grade;
+mod jobs;
 pub mod verify;
 pub mod worker;
 

@@ -1,7 +1,7 @@
 //! Proves an exercise: the solution passes twice, the starter does not, and every mutant fails
 //! exactly the checks it names, so that no check can rot into one that never fails.
 //!
-//! Called by `drydock exercise verify`; uses the very same [`grade()`](super::grade()) as everybody. What is
+//! Called by `drydock exercise verify` and by workers for admins in the browser; uses the very same [`grade()`](super::grade()) as everybody. What is
 //! no proof against an exercise but still odd (a hint that gives the answer away, a check whose outcome
 //! changes) is a [`Warning`].
 
@@ -351,6 +351,12 @@ pub fn handed(reference: &Content) -> Result<Handed, String> {
         Some(json) => Answers::from_json(json).map_err(|error| format!("{ANSWERS_FILE}: {error}"))?,
     };
     Ok(Handed::new(reference.clone(), answers))
+}
+
+/// The trials that [`verify`] makes of an exercise, each once, in the order in which they are told.
+#[must_use]
+pub fn planned(exercise: &Exercise) -> Vec<(Trial, u32)> {
+    trials(0, exercise, 1, &mut Vec::new()).into_iter().map(|planned| (planned.trial, planned.run)).collect()
 }
 
 fn trials(index: usize, exercise: &Exercise, repeat: u32, problems: &mut Vec<String>) -> Vec<Planned> {

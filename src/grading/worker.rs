@@ -20,12 +20,13 @@ use uuid::Uuid;
 use super::course::{Cause, Observer, Step};
 use super::fetch::Fetcher;
 use super::grade::{Graded, Job, grade};
+use super::jobs::Jobs;
 use crate::clock::Clock;
 use crate::config::WorkerSettings;
 use crate::exercises::Exercise;
 use crate::live::{Event, Line, Live, Recorder};
 use crate::report::Verdict;
-use crate::sandbox::Engine;
+use crate::sandbox::{Engine, Point};
 use crate::store::{Claim, Error as StoreError, Store, Worker as Seen, WorkerFigures};
 
 /// Something that can carry out gradings: the engine, or in tests a stand-in that produces faults
@@ -39,6 +40,18 @@ pub trait Grader: Send + Sync + 'static {
     fn describe(&self) -> Option<String>;
     /// Removes all that is kept between gradings.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
+    /// The engine that carries them out; `None` where there is none.
+    fn engine(&self) -> BoxFuture<'_, Result<Option<Engine>, crate::sandbox::Error>> {
+        async { Ok(None) }.boxed()
+    }
+    /// Whether [`Grader::examine`] has something to tell.
+    fn examines(&self) -> bool {
+        false
+    }
+    /// What the engine keeps of the sandbox's rules, measured now.
+    fn examine(&self) -> BoxFuture<'_, Option<Vec<Point>>> {
+        async { None }.boxed()
+    }
 }
 
 /// Why nothing can be graded at the moment.
@@ -62,6 +75,9 @@ impl From<crate::sandbox::Error> for NotReady {
     }
 }
 
+/// Measures an engine, see [`crate::sandbox::examine`].
+pub type Examine = Arc<dyn Fn() -> BoxFuture<'static, Vec<Point>> + Send + Sync>;
+
 /// Opens the connection to an engine; called until it succeeds.
 pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Engine, crate::sandbox::Error>> + Send + Sync>;
 
@@ -71,6 +87,7 @@ pub struct EngineGrader {
     connect: Connect,
     engine: tokio::sync::Mutex<Option<Engine>>,
     known: Mutex<Option<Engine>>,
+    examine: Option<Examine>,
     clock: Clock,
 }
 
@@ -78,7 +95,7 @@ impl EngineGrader {
     /// A grader that connects on first use.
     #[must_use]
     pub fn new(connect: Connect, clock: Clock) -> Self {
-        Self { connect, engine: tokio::sync::Mutex::default(), known: Mutex::default(), clock }
+        Self { connect, engine: tokio::sync::Mutex::default(), known: Mutex::default(), examine: None, clock }
     }
 
     /// A grader on a connection that is already open.
@@ -92,10 +109,16 @@ impl EngineGrader {
             })
         };
         let known = Mutex::new(Some(engine.clone()));
-        Self { connect, engine: tokio::sync::Mutex::new(Some(engine)), known, clock }
+        Self { connect, engine: tokio::sync::Mutex::new(Some(engine)), known, examine: None, clock }
     }
 
-    async fn engine(&self) -> Result<Engine, crate::sandbox::Error> {
+    /// The same, which can also tell how fit its engine is.
+    #[must_use]
+    pub fn examined_by(self, examine: Examine) -> Self {
+        Self { examine: Some(examine), ..self }
+    }
+
+    async fn connected(&self) -> Result<Engine, crate::sandbox::Error> {
         let mut slot = self.engine.lock().await;
         if let Some(engine) = &*slot {
             return Ok(engine.clone());
@@ -112,7 +135,7 @@ impl Grader for EngineGrader {
             if !job.exercise.needs_engine() {
                 return grade(job, None, &self.clock).await;
             }
-            match self.engine().await {
+            match self.connected().await {
                 Ok(engine) => grade(job, Some(&engine), &self.clock).await,
                 Err(error) => Graded::from_cause(job.exercise, Cause::platform(&error), &self.clock),
             }
@@ -121,7 +144,7 @@ impl Grader for EngineGrader {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), NotReady>> {
-        async move { Ok(self.engine().await?.ping().await?) }.boxed()
+        async move { Ok(self.connected().await?.ping().await?) }.boxed()
     }
 
     fn describe(&self) -> Option<String> {
@@ -135,6 +158,24 @@ impl Grader for EngineGrader {
             let engine = self.engine.lock().await.take();
             if let Some(engine) = engine {
                 engine.shutdown().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn engine(&self) -> BoxFuture<'_, Result<Option<Engine>, crate::sandbox::Error>> {
+        async move { self.connected().await.map(Some) }.boxed()
+    }
+
+    fn examines(&self) -> bool {
+        self.examine.is_some()
+    }
+
+    fn examine(&self) -> BoxFuture<'_, Option<Vec<Point>>> {
+        async move {
+            match &self.examine {
+                Some(examine) => Some(examine().await),
+                None => None,
             }
         }
         .boxed()
@@ -213,6 +254,10 @@ impl Worker {
                 ended
             }
         });
+        let jobs = tokio::spawn({
+            let (worker, shutdown) = (Arc::clone(&worker), shutdown.clone());
+            worker.jobs(&slots).run(shutdown, move || worker.paused_because())
+        });
         info!(worker = %worker.name, slots = worker.settings.slots, "worker.started");
         while !shutdown.is_cancelled() {
             let permit = tokio::select! {
@@ -252,6 +297,9 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
+        if let Err(error) = jobs.await {
+            error!(worker = %worker.name, %error, "worker.jobs_failed");
+        }
         let ended = heart.await.unwrap_or(Ok(()));
         worker.grader.shutdown().await;
         if let Err(error) = worker.store.worker_gone(&worker.name).await {
@@ -259,6 +307,20 @@ impl Worker {
         }
         info!(worker = %worker.name, "worker.stopped");
         ended
+    }
+
+    /// What does jobs beside the gradings in these places.
+    fn jobs(&self, slots: &Arc<Semaphore>) -> Jobs {
+        Jobs {
+            store: self.store.clone(),
+            grader: Arc::clone(&self.grader),
+            fetcher: self.fetcher.clone(),
+            settings: self.settings.clone(),
+            clock: self.clock.clone(),
+            name: self.name.clone(),
+            host: self.host.clone(),
+            slots: Arc::clone(slots),
+        }
     }
 
     async fn claim(&self) -> Result<Option<Claim>, StoreError> {

@@ -169,7 +169,13 @@ impl Store {
         self.commit(tx).await
     }
 
-    async fn insert_member(&self, tx: &mut Writing, cohort: Uuid, person: Uuid, role: Role) -> Result<()> {
+    pub(super) async fn insert_member(
+        &self,
+        tx: &mut Writing,
+        cohort: Uuid,
+        person: Uuid,
+        role: Role,
+    ) -> Result<()> {
         on!(&mut tx.db, db => sqlx::query(
             "INSERT INTO members (cohort, person, role, joined_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (cohort, person) DO UPDATE SET role = excluded.role",

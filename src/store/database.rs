@@ -59,7 +59,8 @@ macro_rules! migrations {
             (3, "worker figures", "0003_worker_figures.sql"),
             (4, "fetched", "0004_fetched.sql"),
             (5, "audit", "0005_audit.sql"),
-            (6, "sign-in", "0006_sign_in.sql")
+            (6, "sign-in", "0006_sign_in.sql"),
+            (8, "admin", "0008_admin.sql")
         )
     };
     ($dialect:literal, $(($version:literal, $what:literal, $file:literal)),+) => {

@@ -11,8 +11,14 @@ pub enum Error {
     /// What was asked for, or what something new refers to, does not exist.
     #[error("no such {what}")]
     NotFound { what: &'static str },
-    /// The lease was lost: somebody else has the grading now, or it was finished.
-    #[error("the lease on grading {0} is lost")]
+    /// Somebody else has changed it since it was read.
+    #[error("somebody else has changed this {what} meanwhile")]
+    Changed { what: &'static str },
+    /// What it depends on is not the case, in a sentence for whoever asked.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The lease was lost: somebody else has the grading or job now, or it was finished.
+    #[error("the lease on grading or job {0} is lost")]
     LeaseLost(Uuid),
     /// The database's address is of a kind that is not known.
     #[error(

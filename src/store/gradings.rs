@@ -215,6 +215,29 @@ impl Store {
         Ok(Some((self.submission(id).await?, report)))
     }
 
+    /// Gradings that met with a fault of ours, newest first, at most `most`, each with its exercise.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn recent_faults(&self, most: i64) -> Result<Vec<(Grading, String)>> {
+        let rows: Vec<GradingRow> = on!(self.reads(), db => sqlx::query_as(concat!(
+            "SELECT ", grading_columns!(), " FROM gradings WHERE fault IS NOT NULL
+             ORDER BY queued_at DESC, id DESC LIMIT $1",
+        ))
+        .bind(most)
+        .fetch_all(db)
+        .await)?;
+        let mut found = Vec::new();
+        for grading in rows.into_iter().map(Grading::from) {
+            let exercise: String = on!(self.reads(), db => sqlx::query_scalar("SELECT exercise FROM submissions WHERE id = $1")
+                    .bind(grading.submission)
+                    .fetch_one(db)
+                    .await)?;
+            found.push((grading, exercise));
+        }
+        Ok(found)
+    }
+
     /// All gradings of a submission, newest first, without their reports.
     ///
     /// # Errors

@@ -12,6 +12,9 @@
 //! | `people`, `sessions`, `sign_ins`, `cohorts`, `catalogue` | what their names say |
 //! | `resets` | one-time links to a new password |
 //! | `identities` | who people are at an OpenID provider, where its groups lead |
+//! | `roster` | what admins do with accounts and cohorts |
+//! | `drafts` | exercises that are being written |
+//! | `jobs` | what workers do beside gradings |
 //! | `submissions` | taking a submission and its first grading |
 //! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
@@ -39,38 +42,44 @@ mod catalogue;
 mod cohorts;
 mod columns;
 mod content;
+mod drafts;
 mod error;
 mod events;
 mod fetched;
 mod gradings;
 mod hints;
 mod identities;
+mod jobs;
 mod people;
 mod progress;
 mod queue;
 mod resets;
 mod reviews;
+mod roster;
 mod sessions;
 mod sign_ins;
 mod submissions;
 mod workers;
 
 pub use audit::{AuditWish, Deed, Record};
-pub use catalogue::PublishedExercise;
+pub use catalogue::{PublishedExercise, Version};
 pub use cohorts::{Cohort, Member};
+pub use drafts::Draft;
 pub use error::{Error, Result};
 pub use events::StoredEvent;
 pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
 pub use hints::TakenHint;
 pub use identities::GroupRule;
+pub use jobs::{Job, JobKind, JobLease, NewJob};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
 pub use reviews::{StoredReview, WaitingReview};
+pub use roster::{Newcomer, PersonChange};
 pub use sessions::{ApiToken, OpenSession, Session};
 pub use submissions::{NewSubmission, Submission};
-pub use workers::{Durations, PHASE_BUCKETS, Worker, WorkerFigures};
+pub use workers::{Durations, Examined, PHASE_BUCKETS, Worker, WorkerFigures};
 
 /// Database plus content store. Cheap to clone.
 #[derive(Clone)]

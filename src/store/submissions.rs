@@ -100,7 +100,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the person is not a member of the cohort or the version was never
-    /// published, [`Error::Content`] and [`Error::Database`] when a store fails. Nothing is queued then.
+    /// published, [`Error::Refused`] when the exercise is retired, [`Error::Content`] and [`Error::Database`]
+    /// when a store fails. Nothing is queued then.
     pub async fn submit(&self, new: NewSubmission) -> Result<(Submission, Grading)> {
         self.submit_once(new, None).await
     }
@@ -130,6 +131,7 @@ impl Store {
             let grading = self.latest_grading(earlier.id).await?;
             return Ok((earlier, grading));
         }
+        self.still_handed_out(&mut tx, &new.exercise).await?;
         if let Some(content) = &new.content {
             self.name_content(&mut tx, content).await?;
         }
@@ -180,6 +182,20 @@ impl Store {
         tx.ring(Bell::Queue);
         self.commit(tx).await?;
         Ok((submission, grading))
+    }
+
+    /// A retired exercise takes no new submissions.
+    async fn still_handed_out(&self, tx: &mut Writing, exercise: &str) -> Result<()> {
+        let retired: Option<Option<DateTime<Utc>>> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT retired_at FROM exercises WHERE slug = $1")
+                .bind(exercise)
+                .fetch_optional(&mut **db)
+                .await)?;
+        if retired.flatten().is_some() {
+            return Err(Error::Refused(
+                "This exercise has been retired and takes no new submissions. What you handed in for it stays.",
+            ));
+        }
+        Ok(())
     }
 
     async fn submission_by_key(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Result, Store, columns::JsonText, columns::text};
 use crate::report::{Phase, Verdict};
@@ -77,6 +78,19 @@ pub struct Worker {
     pub figures: WorkerFigures,
 }
 
+/// What a worker last found out about its engine.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Examined {
+    /// The worker's name in leases.
+    pub id: String,
+    /// What its engine keeps of the sandbox's rules, JSON.
+    pub doctor: Option<String>,
+    pub doctor_at: Option<DateTime<Utc>>,
+    /// Which images it has of those that are needed, JSON.
+    pub images: Option<String>,
+    pub images_at: Option<DateTime<Utc>>,
+}
+
 impl Store {
     /// Notes that a worker lives, and how it is. `last_seen` is filled in here.
     ///
@@ -104,6 +118,50 @@ impl Store {
         .await
         .map(drop))?;
         self.commit(tx).await
+    }
+
+    /// Keeps what a worker's engine was found to keep of the sandbox's rules.
+    ///
+    /// # Errors
+    /// [`super::Error::Database`] when the database fails.
+    pub async fn worker_examined(&self, id: &str, points: &Value) -> Result<()> {
+        let mut tx = self.write().await?;
+        on!(&mut tx.db, db => sqlx::query("UPDATE workers SET doctor = $2, doctor_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(text(&points.to_string()))
+            .bind(self.now())
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
+        self.commit(tx).await
+    }
+
+    /// Keeps which images a worker's engine has.
+    ///
+    /// # Errors
+    /// [`super::Error::Database`] when the database fails.
+    pub async fn worker_images(&self, id: &str, images: &Value) -> Result<()> {
+        let mut tx = self.write().await?;
+        on!(&mut tx.db, db => sqlx::query("UPDATE workers SET images = $2, images_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(text(&images.to_string()))
+            .bind(self.now())
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
+        self.commit(tx).await
+    }
+
+    /// What the workers last found out about their engines.
+    ///
+    /// # Errors
+    /// [`super::Error::Database`] when the database fails.
+    pub async fn workers_examined(&self) -> Result<Vec<Examined>> {
+        Ok(on!(self.reads(), db => sqlx::query_as(
+            "SELECT id, doctor, doctor_at, images, images_at FROM workers",
+        )
+        .fetch_all(db)
+        .await)?)
     }
 
     /// Removes a worker that has ended.

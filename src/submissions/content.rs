@@ -235,7 +235,7 @@ impl Content {
         Self::new(nodes)
     }
 
-    fn nodes(&self) -> Nodes<'_> {
+    pub(super) fn nodes(&self) -> Nodes<'_> {
         let mut nodes = Nodes::new();
         for (path, entry) in self.entries() {
             let node = match entry {

@@ -24,6 +24,7 @@ pub mod compose;
 mod content;
 pub mod dockerfile;
 pub mod dockerignore;
+mod edit;
 mod folder;
 mod freeze;
 mod gunzip;

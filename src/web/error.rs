@@ -264,6 +264,10 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound { what } => Self::no_such(what),
+            store::Error::Changed { .. } => Self::Conflict(
+                "Somebody else has changed this meanwhile. Reload the page and look at it again.".into(),
+            ),
+            store::Error::Refused(sentence) => Self::Refused(sentence.into()),
             store::Error::Taken { field } => Self::Conflict(format!("This {field} is already taken.").into()),
             other => Self::internal(other),
         }

@@ -77,6 +77,11 @@ impl Frame {
             if viewer.person.admin {
                 frame.menu.push(Link { href: "/admin".into(), label: "Admin".into(), current: false });
             }
+            frame.menu.push(Link {
+                href: "/account/tokens".into(),
+                label: "API tokens".into(),
+                current: false,
+            });
         }
         frame
     }

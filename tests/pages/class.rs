@@ -97,6 +97,7 @@ impl Class {
     async fn fill(&mut self) {
         self.person("Tess Trainer", Some(Role::Trainer)).await;
         self.person("Abe Admin", None).await;
+        self.write_a_draft().await;
         let order: Vec<&str> = SECTIONS.iter().flat_map(|(_, slugs)| slugs.iter().copied()).collect();
         // How many each has passed, and what came of the next: `f`ailed so often, `r`unning, `w`aiting.
         let class: [(&'static str, usize, &str); 14] = [
@@ -145,6 +146,78 @@ impl Class {
             ("running", running),
             ("queued", queued),
         ]);
+    }
+
+    /// A draft with a mistake, a file that is no text, and its verification in the queue; a worker that
+    /// has looked at its engine.
+    async fn write_a_draft(&self) {
+        let store = &self.state.store;
+        let slug = "named-volume";
+        let exercise = self.state.shelf.current(slug).await.unwrap();
+        let limits = &drydock::exercises::FOLDER_LIMITS;
+        let folder = exercise.folder.with_file("raw.bin", &b"\0\xff"[..].into(), true, limits).unwrap();
+        let by = store.person_by_name("Abe Admin").await.unwrap().unwrap().id;
+        store.create_draft(slug, &folder, Some(by), "the published <b>version</b>").await.unwrap();
+        let yaml = folder.file("exercise.yaml").unwrap();
+        let wrong = [yaml.as_ref(), b"chekcs: []\n"].concat().into();
+        let folder = folder.with_file("exercise.yaml", &wrong, false, limits).unwrap();
+        store.save_draft(slug, 1, &folder, Some(by), "exercise.yaml saved").await.unwrap();
+        let verify = |slug, content| drydock::store::NewJob {
+            kind: drydock::store::JobKind::Verify,
+            subject: slug,
+            content: Some(content),
+            wish: serde_json::json!({}),
+            worker: None,
+            login: None,
+            delay: Duration::ZERO,
+            by: Some(by),
+        };
+        let running = self.state.shelf.current("ports-and-env").await.unwrap();
+        store.ask(verify("ports-and-env", running.folder.sha256())).await.unwrap();
+        let lease = Duration::from_hours(1);
+        let (_, lease) = store.claim_job("class", lease).await.unwrap().unwrap();
+        let trials = serde_json::json!({"trials": [
+            {"name": "solution", "run": 1, "state": "passed", "seconds": 3.2},
+            {"name": "solution, again", "run": 2, "state": "passed", "seconds": 2.9},
+            {"name": "starter", "run": 1, "state": "passed", "seconds": 2.1},
+            {"name": "mutant greeting-baked-in", "run": 1, "state": "failed", "seconds": 2.4,
+             "problems": ["it should fail exactly `greets`, but `listens` fails too"]},
+            {"name": "mutant port-closed", "run": 1, "state": "running", "phase": "build"},
+            {"name": "mutant quiet", "run": 1, "state": "waiting"},
+        ]});
+        store.job_progress(&lease, &trials).await.unwrap();
+        let now = self.state.clock.now();
+        let worker = drydock::store::Worker {
+            id: "class".into(),
+            host: "quay-1".into(),
+            version: "0.1.0".into(),
+            engine: Some("Docker 29.1.3 (runc)".into()),
+            started_at: now,
+            last_seen: now,
+            paused_because: None,
+            figures: drydock::store::WorkerFigures::default(),
+        };
+        store.worker_seen(&worker).await.unwrap();
+        let point = |grade, title, observed, advice| {
+            let rule = serde_json::json!({"number": 2, "name": "Every container is confined and bounded"});
+            serde_json::json!({"id": title, "rule": rule, "title": title, "grade": grade,
+                "observed": observed, "advice": advice})
+        };
+        let points = serde_json::json!([
+            point("pass", "Docker engine", "29.1.3, API 1.52", ""),
+            point(
+                "caution",
+                "Disk of containers",
+                "no quota for the writable layer",
+                "Use overlay2 on xfs with pquota."
+            ),
+        ]);
+        store.worker_examined("class", &points).await.unwrap();
+        let images = serde_json::json!({"images": [
+            {"image": "busybox:1.37", "exercises": ["ports-and-env"], "bytes": 4_600_000, "state": "there"},
+            {"image": "redis:8-alpine", "exercises": ["named-volume"], "bytes": null, "state": "missing"},
+        ]});
+        store.worker_images("class", &images).await.unwrap();
     }
 
     pub async fn hand_in(&self, person: &Person, slug: &str, outcome: char) -> Submission {
@@ -229,7 +302,31 @@ impl Class {
             (mira, "/account".to_owned()),
             (mira, "/account?done=password".to_owned()),
             (trainer, self.path("/reviews")),
+            (mira, "/account/tokens".to_owned()),
         ];
+        for page in [
+            "exercises",
+            "exercises/ports-and-env",
+            "exercises/named-volume",
+            "exercises/named-volume/files",
+            "exercises/named-volume/files?path=README.md",
+            "exercises/named-volume/files?path=solution",
+            "exercises/named-volume/files?path=raw.bin",
+            "exercises/named-volume/files?path=a+new%2Ffile",
+            "exercises/named-volume/preview",
+            "workshops",
+            "workshops/containers-from-zero",
+            "cohorts",
+            "people",
+            "people?search=o",
+            "people/import",
+            "engine",
+            "audit",
+            "audit?action=draft.",
+        ] {
+            pages.push((admin, format!("/admin/{page}")));
+        }
+        pages.push((admin, format!("/admin/cohorts/{}", self.cohort.id)));
         for submission in self.submissions.values() {
             pages.push((mira, format!("/submissions/{}", submission.id)));
             pages.push((trainer, format!("/submissions/{}", submission.id)));

@@ -5,8 +5,10 @@ mod app;
 
 mod addresses;
 mod api;
+mod authoring;
 mod graded;
 mod hints;
+mod house;
 mod openid;
 mod pages;
 #[path = "../common/provider.rs"]

@@ -19,6 +19,7 @@ static HANDBOOK: LazyLock<Handbook> = LazyLock::new(Handbook::new);
 #[template(path = "admin/kinds.html")]
 pub struct KindsPage {
     pub(crate) frame: Frame,
+    pub(crate) sections: super::sections::Sections,
     pub(crate) handbook: &'static Handbook,
 }
 
@@ -89,6 +90,7 @@ fn phase_words(phase: Phase) -> (&'static str, &'static str) {
 pub async fn show(viewer: Viewer, csrf: Csrf) -> KindsPage {
     KindsPage {
         frame: Frame::new(Some(&viewer), &csrf).to("/admin", "Admin").at("/admin/kinds", "Check kinds"),
+        sections: super::sections::Sections::at("/admin/kinds"),
         handbook: &HANDBOOK,
     }
 }

@@ -1,8 +1,21 @@
 //! What an admin sees first: cohorts, people, exercises, workers and queue at a glance. The manual of the
 //! check kinds is beside it.
 
+pub mod audit;
+pub mod cohorts;
+pub mod diff;
+pub mod editor;
+pub mod engine;
+pub mod exercise;
+pub mod exercises;
+mod folder;
 pub mod groups;
 pub mod kinds;
+pub mod newcomers;
+pub mod people;
+pub(crate) mod sections;
+pub mod verification;
+pub mod workshops;
 
 use askama::Template;
 use askama_web::WebTemplate;
@@ -13,17 +26,65 @@ use super::routes::{Access, Routes};
 use super::shape::Shape;
 use super::words::{Ago, Moment};
 use super::{AppState, Csrf, Result, Viewer};
+use crate::exercises::Workshop;
 
 /// Silence after which a worker counts as gone.
 const GONE_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(90);
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
-    routes
+    let routes = routes
         .get("/admin", Access::Admin, home)
         .get("/admin/kinds", Access::Admin, kinds::show)
         .get("/admin/groups", Access::Admin, groups::show)
         .post("/admin/groups", Access::Admin, groups::change)
+        .stream("/admin/jobs/{job}/events", Access::Admin, verification::events);
+    let routes = routes
+        .get("/admin/workshops", Access::Admin, workshops::list)
+        .post("/admin/workshops", Access::Admin, workshops::create)
+        .get("/admin/workshops/{workshop}", Access::Admin, workshops::show)
+        .post("/admin/workshops/{workshop}", Access::Admin, workshops::edit)
+        .get("/admin/cohorts", Access::Admin, cohorts::list)
+        .post("/admin/cohorts", Access::Admin, cohorts::create)
+        .get("/admin/cohorts/{cohort}", Access::Admin, cohorts::show)
+        .post("/admin/cohorts/{cohort}", Access::Admin, cohorts::change)
+        .get("/admin/people", Access::Admin, people::list)
+        .post("/admin/people", Access::Admin, people::create)
+        .get("/admin/people/import", Access::Admin, newcomers::show)
+        .post("/admin/people/import", Access::Admin, newcomers::import)
+        .post("/admin/people/{person}", Access::Admin, people::change)
+        .get("/admin/engine", Access::Admin, engine::show)
+        .post("/admin/engine", Access::Admin, engine::ask)
+        .stream("/admin/engine/events", Access::Admin, engine::events)
+        .get("/admin/audit", Access::Admin, audit::show);
+    authoring(routes)
+}
+
+fn authoring(routes: Routes) -> Routes {
+    routes
+        .get("/admin/exercises", Access::Admin, exercises::list)
+        .post("/admin/exercises", Access::Admin, exercises::create)
+        .upload("/admin/exercises/upload", Access::Admin, exercises::upload)
+        .post("/admin/exercises/import", Access::Admin, exercises::import)
+        .get("/admin/exercises/{slug}", Access::Admin, exercise::show)
+        .post("/admin/exercises/{slug}/draft", Access::Admin, exercise::draft)
+        .post("/admin/exercises/{slug}/discard", Access::Admin, exercise::discard)
+        .post("/admin/exercises/{slug}/verify", Access::Admin, exercise::verify)
+        .post("/admin/exercises/{slug}/publish", Access::Admin, exercise::publish)
+        .post("/admin/exercises/{slug}/retire", Access::Admin, exercise::retire)
+        .get("/admin/exercises/{slug}/diff", Access::Admin, diff::show)
+        .get("/admin/exercises/{slug}/folder.zip", Access::Admin, exercise::zip)
+        .get("/admin/exercises/{slug}/files", Access::Admin, editor::show)
+        .upload("/admin/exercises/{slug}/files", Access::Admin, editor::edit)
+        .get("/admin/exercises/{slug}/file", Access::Admin, editor::bytes)
+        .upload("/admin/exercises/{slug}/check", Access::Admin, editor::check)
+        .get("/admin/exercises/{slug}/preview", Access::Admin, editor::statement)
+        .upload("/admin/exercises/{slug}/preview", Access::Admin, editor::preview)
+}
+
+/// Whether a workshop has an exercise.
+pub(crate) fn has(workshop: &Workshop, slug: &str) -> bool {
+    workshop.sections.iter().any(|section| section.exercises.iter().any(|theirs| theirs == slug))
 }
 
 /// The home of an admin.
@@ -31,6 +92,7 @@ pub fn register(routes: Routes) -> Routes {
 #[template(path = "admin/home.html")]
 pub struct HomePage {
     pub(crate) frame: Frame,
+    pub(crate) sections: sections::Sections,
     pub(crate) queued: i64,
     pub(crate) oldest: Option<Ago>,
     pub(crate) running: usize,
@@ -120,10 +182,8 @@ pub async fn home(State(state): State<AppState>, viewer: Viewer, csrf: Csrf) -> 
         since: Moment(person.created_at),
     });
     Ok(HomePage {
-        frame: Frame::new(Some(&viewer), &csrf)
-            .at("/admin", "Admin")
-            .to("/cohorts", "Cohorts")
-            .to("/admin/kinds", "Check kinds"),
+        frame: Frame::new(Some(&viewer), &csrf).at("/admin", "Admin"),
+        sections: sections::Sections::at("/admin"),
         queued,
         oldest: oldest.map(|at| Ago { at, now }),
         running,

@@ -11,6 +11,15 @@ const on = (selector, start) => {
 on("[data-live]", async (main) => (await import("./live.js")).live(main));
 on(".console", async (part) => (await import("./log.js")).log(part));
 on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
+on("#workshop", async (form) => (await import("./workshop.js")).workshop(form));
+on("#people-import", (form) => {
+  // A file is read into the list, where it can be looked at and mended.
+  form.querySelector("#file").addEventListener("change", async (event) => {
+    const file = event.target.files[0];
+    if (file) form.querySelector("#list").value = await file.text();
+  });
+});
+on("#editor", async (form) => (await import("./editor.js")).editor(form));
 on("[data-key], [data-save]", async () => (await import("./keys.js")).keys());
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 
