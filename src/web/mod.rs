@@ -39,7 +39,6 @@ pub mod shape;
 pub mod shelf;
 pub mod sse;
 pub mod student;
-pub mod tokens;
 pub mod trainer;
 pub mod update;
 pub mod words;
@@ -128,9 +127,7 @@ pub fn routes(state: AppState) -> Routes {
         .get("/readyz", Access::Anyone, health::readyz)
         .get("/metrics", Access::Anyone, health::metrics);
     let routes = routes.get("/assets/{hash}/{name}", Access::Anyone, assets::serve);
-    api::register(trainer::register(student::register(account::register(tokens::register(admin::register(
-        routes,
-    ))))))
+    api::register(trainer::register(student::register(account::register(admin::register(routes)))))
 }
 
 /// The whole server but for its socket.

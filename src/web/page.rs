@@ -73,10 +73,10 @@ impl Frame {
                     current: false,
                 });
             }
-            frame.menu.push(Link { href: "/account".into(), label: "Account".into(), current: false });
             if viewer.person.admin {
                 frame.menu.push(Link { href: "/admin".into(), label: "Admin".into(), current: false });
             }
+            frame.menu.push(Link { href: "/account".into(), label: "Account".into(), current: false });
             frame.menu.push(Link {
                 href: "/account/tokens".into(),
                 label: "API tokens".into(),

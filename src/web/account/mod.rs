@@ -17,6 +17,7 @@ use crate::store::Cohort;
 pub mod openid;
 pub mod profile;
 pub mod reset;
+pub mod tokens;
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
@@ -29,6 +30,9 @@ pub fn register(routes: Routes) -> Routes {
         .post("/account/sessions", Access::SignedIn, profile::end_sessions)
         .post("/cohorts/{cohort}/people/{person}/reset", Access::Trainer, reset::make)
         .post("/admin/people/{person}/reset", Access::Admin, reset::make_for_anyone)
+        .get("/account/tokens", Access::SignedIn, tokens::show)
+        .post("/account/tokens", Access::SignedIn, tokens::create)
+        .post("/account/tokens/{token}/revoke", Access::SignedIn, tokens::revoke)
         .get("/reset", Access::Anyone, reset::show)
         .post("/reset", Access::Anyone, reset::choose)
         .get("/", Access::Anyone, home)

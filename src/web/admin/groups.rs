@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::sections::{Sections, frame};
 use crate::accounts::Role;
 use crate::store::{self, Cohort, GroupRule};
 use crate::web::page::Frame;
@@ -19,6 +20,7 @@ const LONGEST_GROUP: usize = 250;
 #[template(path = "admin/groups.html")]
 pub(crate) struct GroupsPage {
     pub(crate) frame: Frame,
+    pub(crate) sections: Sections,
     /// What the provider is called; none where nobody signs in with one.
     pub(crate) provider: Option<String>,
     pub(crate) claim: String,
@@ -47,7 +49,8 @@ async fn page(
     let settings = &state.settings.openid;
     let cohorts = state.store.cohorts().await?;
     let page = GroupsPage {
-        frame: Frame::new(Some(viewer), csrf).to("/admin", "Admin").at("/admin/groups", "Groups"),
+        frame: frame(viewer, csrf, "/admin/groups", "Groups"),
+        sections: Sections::at("/admin/groups"),
         provider: state.openid.as_ref().map(|openid| openid.name().to_owned()),
         claim: settings.groups_claim.clone(),
         admin_groups: settings.admin_groups.clone(),

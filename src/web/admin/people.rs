@@ -58,10 +58,16 @@ impl PersonRow {
     /// What an admin can do with somebody, in order.
     fn actions(id: Uuid, admin: bool, deactivated: bool) -> Vec<Action> {
         let own = |word, label| Action { href: format!("/admin/people/{id}"), word, label };
-        vec![
+        let reset =
+            Action { href: format!("/admin/people/{id}/reset"), word: "reset", label: "New password" };
+        let mut actions = vec![
             if admin { own("no-admin", "Take admin role") } else { own("admin", "Make admin") },
             if deactivated { own("activate", "Activate") } else { own("deactivate", "Deactivate") },
-        ]
+        ];
+        if !deactivated {
+            actions.push(reset);
+        }
+        actions
     }
 }
 

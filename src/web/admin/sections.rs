@@ -14,12 +14,13 @@ pub(crate) struct Sections {
 
 impl askama::filters::HtmlSafe for Sections {}
 
-const ALL: [(&str, &str); 8] = [
+const ALL: [(&str, &str); 9] = [
     ("/admin", "At a glance"),
     ("/admin/exercises", "Exercises"),
     ("/admin/workshops", "Workshops"),
     ("/admin/cohorts", "Cohorts"),
     ("/admin/people", "People"),
+    ("/admin/groups", "Groups"),
     ("/admin/engine", "Engine"),
     ("/admin/audit", "Audit log"),
     ("/admin/kinds", "Check kinds"),

@@ -8,21 +8,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::page::Frame;
-use super::routes::{Access, Routes};
-use super::words::Ago;
-use super::{AppState, Csrf, Error, Result, Viewer, body};
 use crate::accounts::{clean_name, hash_token, new_api_token};
 use crate::store::Deed;
 use crate::text::visible;
-
-/// The routes of this page.
-pub fn register(routes: Routes) -> Routes {
-    routes
-        .get("/account/tokens", Access::SignedIn, show)
-        .post("/account/tokens", Access::SignedIn, create)
-        .post("/account/tokens/{token}/revoke", Access::SignedIn, revoke)
-}
+use crate::web::page::Frame;
+use crate::web::words::Ago;
+use crate::web::{AppState, Csrf, Error, Result, Viewer, body};
 
 #[derive(Template)]
 #[template(path = "account/tokens.html")]
