@@ -22,3 +22,5 @@ mod reviews;
 mod schema;
 #[path = "store/speed.rs"]
 mod speed;
+#[path = "store/terms.rs"]
+mod terms;

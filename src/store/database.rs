@@ -58,7 +58,8 @@ macro_rules! migrations {
             (2, "reviews", "0002_reviews.sql"),
             (3, "worker figures", "0003_worker_figures.sql"),
             (4, "fetched", "0004_fetched.sql"),
-            (5, "audit", "0005_audit.sql")
+            (5, "audit", "0005_audit.sql"),
+            (7, "teaching", "0007_teaching.sql")
         )
     };
     ($dialect:literal, $(($version:literal, $what:literal, $file:literal)),+) => {

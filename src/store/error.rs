@@ -11,6 +11,9 @@ pub enum Error {
     /// What was asked for, or what something new refers to, does not exist.
     #[error("no such {what}")]
     NotFound { what: &'static str },
+    /// The terms of the cohort do not let this be handed in now.
+    #[error("the terms of the cohort do not let this be handed in now: {0:?}")]
+    NotTaken(crate::terms::Refusal),
     /// The lease was lost: somebody else has the grading now, or it was finished.
     #[error("the lease on grading {0} is lost")]
     LeaseLost(Uuid),

@@ -16,6 +16,7 @@
 //! | `events` | what happened in a grading, in order |
 //! | `reviews` | what trainers made of answers, and what waits for them |
 //! | `progress` | the cells of the board and the grid |
+//! | `terms` | dates, attempts and what comes late |
 //! | `workers` | who grades |
 //! | `audit` | who changed what of the house |
 
@@ -33,6 +34,7 @@ mod database;
 mod audit;
 mod bells;
 mod catalogue;
+mod cohort_changes;
 mod cohorts;
 mod columns;
 mod content;
@@ -47,6 +49,7 @@ mod reviews;
 mod sessions;
 mod sign_ins;
 mod submissions;
+mod terms;
 mod workers;
 
 pub use audit::{AuditWish, Deed, Record};
@@ -62,6 +65,7 @@ pub use queue::{Claim, Lease};
 pub use reviews::{StoredReview, WaitingReview};
 pub use sessions::{ApiToken, Session};
 pub use submissions::{NewSubmission, Submission};
+pub use terms::CohortTerms;
 pub use workers::{Durations, PHASE_BUCKETS, Worker, WorkerFigures};
 
 /// Database plus content store. Cheap to clone.

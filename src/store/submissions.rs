@@ -100,7 +100,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the person is not a member of the cohort or the version was never
-    /// published, [`Error::Content`] and [`Error::Database`] when a store fails. Nothing is queued then.
+    /// published, [`Error::NotTaken`] when the cohort's terms do not let a student hand this in now,
+    /// [`Error::Content`] and [`Error::Database`] when a store fails. Nothing is queued then.
     pub async fn submit(&self, new: NewSubmission) -> Result<(Submission, Grading)> {
         self.submit_once(new, None).await
     }
@@ -130,6 +131,7 @@ impl Store {
             let grading = self.latest_grading(earlier.id).await?;
             return Ok((earlier, grading));
         }
+        self.admit(&mut tx, &new, now).await?;
         if let Some(content) = &new.content {
             self.name_content(&mut tx, content).await?;
         }

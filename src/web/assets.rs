@@ -37,9 +37,19 @@ static ASSETS: LazyLock<(String, BTreeMap<String, Asset>)> = LazyLock::new(|| {
         include_str!("assets/submission.css"),
         include_str!("assets/trainer.css"),
         include_str!("assets/manual.css"),
+        include_str!("assets/terms.css"),
     ];
-    let scripts =
-        scripts!["app.js", "copy.js", "grid.js", "keys.js", "live.js", "log.js", "times.js", "upload.js"];
+    let scripts = scripts![
+        "app.js",
+        "copy.js",
+        "grid.js",
+        "keys.js",
+        "live.js",
+        "log.js",
+        "times.js",
+        "upload.js",
+        "zones.js",
+    ];
     let mut assets = BTreeMap::new();
     let mut add = |name: String, media_type, text: String| {
         assets.insert(name, Asset { media_type, bytes: text.into_bytes() });

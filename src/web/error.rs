@@ -264,6 +264,9 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound { what } => Self::no_such(what),
+            store::Error::NotTaken(refusal) => Self::Conflict(
+                format!("The terms of the cohort do not let this be handed in now: {refusal:?}").into(),
+            ),
             store::Error::Taken { field } => Self::Conflict(format!("This {field} is already taken.").into()),
             other => Self::internal(other),
         }

@@ -226,6 +226,9 @@ impl Class {
             (admin, "/admin".to_owned()),
             (admin, "/admin/kinds".to_owned()),
             (trainer, self.path("/reviews")),
+            (trainer, self.path("/registries")),
+            (trainer, self.path("/dates")),
+            (trainer, self.path("/dates?exercise=ports-and-env")),
         ];
         for submission in self.submissions.values() {
             pages.push((mira, format!("/submissions/{}", submission.id)));

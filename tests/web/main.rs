@@ -12,4 +12,5 @@ mod secrets;
 mod sessions;
 mod shield;
 mod streams;
+mod terms;
 mod uploads;

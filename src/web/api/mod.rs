@@ -18,6 +18,7 @@ mod people;
 mod registries;
 mod reviews;
 mod submissions;
+mod terms;
 
 use super::routes::{Access, Routes};
 
@@ -35,6 +36,8 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/exercises/{slug}", SignedIn, exercises::one)
         .get("/api/v1/cohorts", SignedIn, cohorts::list)
         .get("/api/v1/cohorts/{cohort}/progress", Trainer, cohorts::progress)
+        .get("/api/v1/cohorts/{cohort}/terms", Trainer, terms::show)
+        .post("/api/v1/cohorts/{cohort}/terms", Trainer, terms::set)
         .get("/api/v1/cohorts/{cohort}/registries", Trainer, registries::list)
         .post("/api/v1/cohorts/{cohort}/registries", Trainer, registries::keep)
         .delete("/api/v1/cohorts/{cohort}/registries/{registry}", Trainer, registries::forget)
@@ -65,6 +68,8 @@ pub fn register(routes: Routes) -> Routes {
         exercises::one,
         cohorts::list,
         cohorts::progress,
+        terms::show,
+        terms::set,
         registries::list,
         registries::keep,
         registries::forget,

@@ -17,12 +17,15 @@ use super::pieces::{ChecksPiece, LogPiece};
 use crate::checks::Question;
 use crate::exercises::Exercise;
 use crate::live::Event;
+use crate::report::Verdict;
 use crate::store::{Grading, GradingState, StoredEvent, Submission};
 use crate::submissions::{Answer, Source};
+use crate::terms::Terms;
 use crate::text;
 use crate::web::page::Frame;
 use crate::web::shape::Shape;
 use crate::web::sse::{self, Message, Teller};
+use crate::web::terms;
 use crate::web::trainer::reviews::way_to_score;
 use crate::web::update::Update;
 use crate::web::words::{Moment, bytes, count, escaped};
@@ -43,6 +46,8 @@ pub struct SubmissionPage {
     pub(crate) number: i64,
     pub(crate) handed_in: String,
     pub(crate) at: Moment,
+    /// How late it came, and what that leaves of its points.
+    pub(crate) late: Option<String>,
     pub(crate) picture: Picture,
     pub(crate) stream: Option<String>,
     pub(crate) cause: Option<String>,
@@ -107,6 +112,7 @@ pub async fn show(
         number: submission.number,
         handed_in: handed_in(submission),
         at: Moment(submission.created_at),
+        late: late(&scope.terms(&state).await?, submission, grading),
         stream: (!picture.is_done() || picture.awaits_review())
             .then(|| format!("{here}/events?grading={}&after={seq}", grading.id)),
         picture,
@@ -199,7 +205,13 @@ async fn picture(
     grading: &Grading,
     until: Option<i64>,
 ) -> Result<(Picture, i64)> {
-    let audience = if scope.sees_everything() { Audience::Trainer } else { Audience::Student };
+    let audience = if scope.sees_everything() {
+        Audience::Trainer
+    } else if scope.terms(state).await?.hides_expected() {
+        Audience::KeptBack
+    } else {
+        Audience::Student
+    };
     let mut picture = Picture::new(Outline::from(exercise), audience);
     let stored = match until {
         Some(0) => Vec::new(),
@@ -239,6 +251,19 @@ fn read(stored: &StoredEvent) -> Option<Event> {
 fn seconds(grading: &Grading) -> Option<f64> {
     let took = grading.finished_at? - grading.started_at?;
     Some(took.as_seconds_f64())
+}
+
+/// "2 days late: 80 % of the points count, 3.2 of 4"
+fn late(terms: &Terms, submission: &Submission, grading: &Grading) -> Option<String> {
+    let lateness = terms.lateness(submission.created_at);
+    let told = terms::late(lateness)?;
+    let judged = matches!(grading.verdict, Some(Verdict::Passed | Verdict::Failed));
+    Some(if judged && lateness.percent < 100 {
+        let points = terms::hundredths(lateness.hundredths(grading.points.earned));
+        format!("{told}, {points} of {}", grading.points.possible)
+    } else {
+        told
+    })
 }
 
 fn handed_in(submission: &Submission) -> String {

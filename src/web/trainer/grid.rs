@@ -9,10 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::tabs::{Tab, Tabs};
 use crate::accounts::Role;
 use crate::exercises::Workshop;
 use crate::store::{Cell, CellState, Cohort, Member};
 use crate::web::page::Frame;
+use crate::web::terms;
 use crate::web::words::{Ago, count};
 use crate::web::{AppState, Csrf, Result, Scope, Viewer, body};
 
@@ -52,6 +54,7 @@ impl Wish {
 #[template(path = "trainer/grid.html")]
 pub struct GridPage {
     pub(crate) frame: Frame,
+    pub(crate) tabs: Tabs,
     pub(crate) cohort: String,
     pub(crate) summary: SummaryPiece,
     pub(crate) filters: FiltersPiece,
@@ -115,7 +118,7 @@ impl askama::filters::HtmlSafe for RowPiece {}
 /// One cell.
 enum Spot {
     Empty { gap: bool },
-    Filled { gap: bool, letter: &'static str, submission: Uuid, words: String },
+    Filled { gap: bool, late: bool, letter: &'static str, submission: Uuid, words: String },
 }
 
 /// Who does what, as far as the cells tell.
@@ -181,14 +184,23 @@ impl Grid {
             None => Spot::Empty { gap: *gap },
             Some(cell) => {
                 let (letter, word) = letter(cell.state);
-                let points = format!("{} of {}", cell.points.earned, cell.points.possible);
+                let mut points = format!("{} of {}", cell.points.earned, cell.points.possible);
+                if let Some(late) = terms::late(cell.late) {
+                    points = format!("{points}, {late}");
+                }
                 let words = match cell.state {
                     CellState::Passed | CellState::Failed if cell.points.possible > 0 => {
                         format!("{word}, {points}")
                     }
                     _ => word.to_owned(),
                 };
-                Spot::Filled { gap: *gap, letter, submission: cell.latest_submission, words }
+                Spot::Filled {
+                    gap: *gap,
+                    late: cell.late.days > 0,
+                    letter,
+                    submission: cell.latest_submission,
+                    words,
+                }
             }
         });
         let seen = mine.values().map(|cell| cell.changed_at).max();
@@ -330,10 +342,8 @@ pub async fn show(
         gap: *gap,
     });
     Ok(GridPage {
-        frame: crate::web::student::board::frame(&viewer, &scope, &csrf)
-            .at(&here, "Cohort")
-            .to(super::reviews::queue_href(cohort.id), "Reviews")
-            .to(super::registries::href(cohort.id), "Registries"),
+        frame: crate::web::student::board::frame(&viewer, &scope, &csrf).at(&here, "Cohort"),
+        tabs: Tabs::at(cohort.id, Tab::Students),
         cohort: cohort.name.clone(),
         summary: grid.summary(),
         filters: grid.filters(&wish, now),
@@ -390,6 +400,7 @@ pub(crate) mod tests {
             submissions: attempts,
             attempts,
             points: Points { earned: 3, possible: 5 },
+            late: crate::terms::Lateness::NONE,
             latest_submission: Uuid::from_u128(person + 1000),
             changed_at: now() - TimeDelta::minutes(minutes),
         }

@@ -1,12 +1,14 @@
-//! What a trainer sees: their cohorts, each one's grid, the answers that they read, and the logins for
-//! registries.
+//! What a trainer sees: their cohorts, each one's grid, dates and settings, the answers that they read, and
+//! the logins for registries.
 
 use super::routes::{Access, Routes};
 
 pub mod cohorts;
+pub mod dates;
 pub mod grid;
 pub mod registries;
 pub mod reviews;
+mod tabs;
 pub mod watch;
 
 /// The routes of this room.
@@ -16,6 +18,9 @@ pub fn register(routes: Routes) -> Routes {
         .post("/cohorts", Access::SignedIn, cohorts::create)
         .get("/cohorts/{cohort}/grid", Access::Trainer, grid::show)
         .stream("/cohorts/{cohort}/grid/events", Access::Trainer, watch::events)
+        .get("/cohorts/{cohort}/dates", Access::Trainer, dates::show)
+        .post("/cohorts/{cohort}/dates", Access::Trainer, dates::set)
+        .post("/cohorts/{cohort}/settings", Access::Trainer, dates::settings)
         .get("/cohorts/{cohort}/registries", Access::Trainer, registries::show)
         .post("/cohorts/{cohort}/registries", Access::Trainer, registries::change)
         .get("/cohorts/{cohort}/reviews", Access::Trainer, reviews::list)
