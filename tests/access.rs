@@ -60,6 +60,8 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/cohorts/{cohort}/registries", [303, 403, 403, 404, 200, 404, 200]),
     ("POST", "/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
     ("GET", "/cohorts/{cohort}/reviews", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/submissions/{submission}/comments", [401, 403, 404, 404, 422, 404, 422]),
+    ("POST", "/submissions/{submission}/overrides", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/submissions/{submission}/review", [303, 403, 404, 404, 200, 404, 200]),
     ("POST", "/submissions/{submission}/review", [401, 403, 404, 404, 422, 404, 422]),
     // Admins
@@ -83,6 +85,9 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("POST", "/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", [401, 422, 422, 404, 422, 404, 422]),
     ("GET", "/api/v1/submissions/{submission}", [401, 200, 404, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/regrade", [401, 403, 404, 404, 202, 404, 202]),
+    ("GET", "/api/v1/submissions/{submission}/notes", [401, 200, 404, 404, 200, 404, 200]),
+    ("POST", "/api/v1/submissions/{submission}/notes", [401, 403, 404, 404, 422, 404, 422]),
+    ("POST", "/api/v1/submissions/{submission}/overrides", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/api/v1/cohorts/{cohort}/reviews", [401, 403, 403, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/reviews", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/api/v1/gradings/{grading}", [401, 200, 404, 404, 200, 404, 200]),

@@ -12,6 +12,8 @@ mod audit;
 mod contents;
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/notes.rs"]
+mod notes;
 #[path = "store/progress.rs"]
 mod progress;
 #[path = "store/queue.rs"]

@@ -221,6 +221,7 @@ impl<'a> Course<'a> {
             explain: check.explain.clone().filter(|_| wants_hint),
             hidden: check.hidden,
             review: None,
+            overridden: None,
             seconds,
         };
         (self.observer)(Step::Outcome(Box::new(report.clone())));

@@ -15,6 +15,7 @@
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
 //! | `events` | what happened in a grading, in order |
 //! | `reviews` | what trainers made of answers, and what waits for them |
+//! | `notes` | comments of trainers, and their decisions about checks |
 //! | `progress` | the cells of the board and the grid |
 //! | `terms` | dates, attempts and what comes late |
 //! | `workers` | who grades |
@@ -42,6 +43,7 @@ mod error;
 mod events;
 mod fetched;
 mod gradings;
+mod notes;
 mod people;
 mod progress;
 mod queue;
@@ -59,6 +61,7 @@ pub use error::{Error, Result};
 pub use events::StoredEvent;
 pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
+pub use notes::{Note, Said};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};

@@ -161,6 +161,7 @@ pub fn report(verdict: Verdict) -> Report {
             explain: None,
             hidden: false,
             review: None,
+            overridden: None,
             seconds: 0.125,
         }],
         phases: vec![],

@@ -78,6 +78,7 @@ impl Class {
                 explain: spec.explain.clone(),
                 hidden: false,
                 review: None,
+                overridden: None,
                 seconds: 0.02,
             });
         }

@@ -6,6 +6,7 @@ mod app;
 mod addresses;
 mod api;
 mod graded;
+mod notes;
 mod pages;
 mod reviews;
 mod secrets;

@@ -243,6 +243,7 @@ mod tests {
             explain: None,
             hidden: false,
             review: None,
+            overridden: None,
             seconds: 0.0,
         };
         let report = Report {

@@ -14,6 +14,7 @@ use utoipa::{Modify, OpenApi};
 mod cohorts;
 mod exercises;
 mod gradings;
+mod notes;
 mod people;
 mod registries;
 mod reviews;
@@ -44,6 +45,9 @@ pub fn register(routes: Routes) -> Routes {
         .upload("/api/v1/cohorts/{cohort}/exercises/{slug}/submissions", Member, submissions::submit)
         .get("/api/v1/submissions/{submission}", Owner, submissions::one)
         .post("/api/v1/submissions/{submission}/regrade", Trainer, submissions::regrade)
+        .get("/api/v1/submissions/{submission}/notes", Owner, notes::list)
+        .post("/api/v1/submissions/{submission}/notes", Trainer, notes::comment)
+        .post("/api/v1/submissions/{submission}/overrides", Trainer, notes::decide)
         .get("/api/v1/cohorts/{cohort}/reviews", Trainer, reviews::list)
         .post("/api/v1/submissions/{submission}/reviews", Trainer, reviews::give)
         .get("/api/v1/gradings/{grading}", Owner, gradings::one)
@@ -76,6 +80,9 @@ pub fn register(routes: Routes) -> Routes {
         submissions::submit,
         submissions::one,
         submissions::regrade,
+        notes::list,
+        notes::comment,
+        notes::decide,
         reviews::list,
         reviews::give,
         gradings::one,

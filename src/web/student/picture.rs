@@ -132,6 +132,12 @@ impl Picture {
         picture
     }
 
+    /// What the page knows of the exercise.
+    #[must_use]
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
     /// How far the grading is.
     #[must_use]
     pub fn stage(&self) -> &Stage {
@@ -193,7 +199,8 @@ impl Picture {
         self.settle(report, seconds);
         let changed = |index: &usize| {
             let now = &self.reports[*index];
-            *now != before[*index] || all && now.as_ref().is_some_and(|report| report.review.is_some())
+            let touched = |report: &CheckReport| report.review.is_some() || report.overridden.is_some();
+            *now != before[*index] || all && now.as_ref().is_some_and(touched)
         };
         let changed: Vec<usize> = (0..self.reports.len()).filter(changed).collect();
         if changed.is_empty() {

@@ -49,6 +49,7 @@ fn check(id: &str, title: &str, kind: &str, outcome: OutcomeKind, points: Points
         explain: Some("https://docs.docker.com/".into()),
         hidden: id == "greets",
         review: None,
+        overridden: None,
         seconds: 0.02,
     }
 }

@@ -6,6 +6,7 @@ use super::routes::{Access, Routes};
 pub mod cohorts;
 pub mod dates;
 pub mod grid;
+pub mod judging;
 pub mod registries;
 pub mod reviews;
 mod tabs;
@@ -24,6 +25,8 @@ pub fn register(routes: Routes) -> Routes {
         .get("/cohorts/{cohort}/registries", Access::Trainer, registries::show)
         .post("/cohorts/{cohort}/registries", Access::Trainer, registries::change)
         .get("/cohorts/{cohort}/reviews", Access::Trainer, reviews::list)
+        .post("/submissions/{submission}/comments", Access::Trainer, judging::comment)
+        .post("/submissions/{submission}/overrides", Access::Trainer, judging::decide)
         .get("/submissions/{submission}/review", Access::Trainer, reviews::show)
         .post("/submissions/{submission}/review", Access::Trainer, reviews::score)
 }
