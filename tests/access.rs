@@ -54,6 +54,13 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("POST", "/cohorts", [401, 403, 403, 403, 422, 422, 422]),
     ("GET", "/cohorts/{cohort}/grid", [303, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/grid/events", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/checks", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/people/{person}", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/regrades", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/cohorts/{cohort}/regrades", [401, 403, 403, 404, 422, 404, 422]),
+    ("GET", "/cohorts/{cohort}/regrades/{regrade}", [303, 403, 403, 404, 404, 404, 404]),
+    ("GET", "/cohorts/{cohort}/regrades/{regrade}/events", [303, 403, 403, 404, 404, 404, 404]),
+    ("POST", "/submissions/{submission}/regrade", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/cohorts/{cohort}/dates", [303, 403, 403, 404, 200, 404, 200]),
     ("POST", "/cohorts/{cohort}/dates", [401, 403, 403, 404, 422, 404, 422]),
     ("POST", "/cohorts/{cohort}/settings", [401, 403, 403, 404, 422, 404, 422]),
@@ -77,6 +84,8 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/api/v1/exercises/{slug}", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts/{cohort}/progress", [401, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/api/v1/cohorts/{cohort}/regrades", [401, 403, 403, 404, 422, 404, 422]),
+    ("GET", "/api/v1/cohorts/{cohort}/regrades/{regrade}", [401, 403, 403, 404, 404, 404, 404]),
     ("GET", "/api/v1/cohorts/{cohort}/terms", [401, 403, 403, 404, 200, 404, 200]),
     ("POST", "/api/v1/cohorts/{cohort}/terms", [401, 403, 403, 404, 422, 404, 422]),
     ("GET", "/api/v1/cohorts/{cohort}/registries", [401, 403, 403, 404, 200, 404, 200]),
@@ -111,6 +120,7 @@ impl Names {
             .replace("{person}", &self.student.to_string())
             .replace("{slug}", FILES)
             .replace("{registry}", "registry.example.org")
+            .replace("{regrade}", &Uuid::nil().to_string())
             .replace("{token}", &Uuid::nil().to_string())
             // A cohort that nobody is in yet, so that joining it changes no other answer.
             .replace("{code}", "JNN-GME")

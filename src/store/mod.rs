@@ -14,7 +14,9 @@
 //! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
 //! | `events` | what happened in a grading, in order |
+//! | `regrades` | grading a cohort's submissions anew, together |
 //! | `reviews` | what trainers made of answers, and what waits for them |
+//! | `insight` | who fails what, what was handed in when, what one student did |
 //! | `notes` | comments of trainers, and their decisions about checks |
 //! | `progress` | the cells of the board and the grid |
 //! | `terms` | dates, attempts and what comes late |
@@ -43,10 +45,12 @@ mod error;
 mod events;
 mod fetched;
 mod gradings;
+mod insight;
 mod notes;
 mod people;
 mod progress;
 mod queue;
+mod regrades;
 mod reviews;
 mod sessions;
 mod sign_ins;
@@ -61,10 +65,12 @@ pub use error::{Error, Result};
 pub use events::StoredEvent;
 pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
+pub use insight::{HandedIn, Standing, Stumble};
 pub use notes::{Note, Said};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
+pub use regrades::{Regrade, RegradeOf, Regraded};
 pub use reviews::{StoredReview, WaitingReview};
 pub use sessions::{ApiToken, Session};
 pub use submissions::{NewSubmission, Submission};

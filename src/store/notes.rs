@@ -5,6 +5,7 @@
 //! `queue`): grading anew never loses it. Rows are only added, so that what was decided before can be read.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -173,6 +174,29 @@ impl Store {
             },
         };
         Ok(rows.into_iter().map(note).collect())
+    }
+
+    /// How much trainers added to each submission of a person in a cohort.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when the database fails.
+    pub async fn note_counts(&self, cohort: Uuid, person: Uuid) -> Result<HashMap<Uuid, usize>> {
+        let submissions: Vec<Uuid> = on!(self.reads(), db => sqlx::query_scalar(
+            "SELECT s.id FROM submissions s JOIN comments c ON c.submission = s.id
+             WHERE s.cohort = $1 AND s.person = $2
+             UNION ALL
+             SELECT s.id FROM submissions s JOIN overrides o ON o.submission = s.id
+             WHERE s.cohort = $1 AND s.person = $2",
+        )
+        .bind(cohort)
+        .bind(person)
+        .fetch_all(db)
+        .await)?;
+        let mut counts = HashMap::new();
+        for submission in submissions {
+            *counts.entry(submission).or_default() += 1;
+        }
+        Ok(counts)
     }
 
     /// A report that is about to be stored, with what trainers decided about the same submission before.

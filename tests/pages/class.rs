@@ -227,9 +227,14 @@ impl Class {
             (admin, "/admin/kinds".to_owned()),
             (trainer, self.path("/reviews")),
             (trainer, self.path("/registries")),
+            (trainer, self.path("/checks")),
+            (trainer, self.path("/checks?exercise=ports-and-env")),
+            (trainer, self.path("/regrades")),
             (trainer, self.path("/dates")),
             (trainer, self.path("/dates?exercise=ports-and-env")),
         ];
+        let mira_k = self.submissions["passed"].person;
+        pages.push((trainer, self.path(&format!("/people/{mira_k}"))));
         for submission in self.submissions.values() {
             pages.push((mira, format!("/submissions/{}", submission.id)));
             pages.push((trainer, format!("/submissions/{}", submission.id)));

@@ -17,6 +17,7 @@ mod gradings;
 mod notes;
 mod people;
 mod registries;
+mod regrades;
 mod reviews;
 mod submissions;
 mod terms;
@@ -37,6 +38,8 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/exercises/{slug}", SignedIn, exercises::one)
         .get("/api/v1/cohorts", SignedIn, cohorts::list)
         .get("/api/v1/cohorts/{cohort}/progress", Trainer, cohorts::progress)
+        .post("/api/v1/cohorts/{cohort}/regrades", Trainer, regrades::ask)
+        .get("/api/v1/cohorts/{cohort}/regrades/{regrade}", Trainer, regrades::one)
         .get("/api/v1/cohorts/{cohort}/terms", Trainer, terms::show)
         .post("/api/v1/cohorts/{cohort}/terms", Trainer, terms::set)
         .get("/api/v1/cohorts/{cohort}/registries", Trainer, registries::list)
@@ -72,6 +75,8 @@ pub fn register(routes: Routes) -> Routes {
         exercises::one,
         cohorts::list,
         cohorts::progress,
+        regrades::ask,
+        regrades::one,
         terms::show,
         terms::set,
         registries::list,

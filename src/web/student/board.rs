@@ -208,7 +208,7 @@ pub(crate) fn href(cohort: Uuid, slug: &str) -> String {
     format!("/cohorts/{cohort}/exercises/{slug}")
 }
 
-fn said(state: CellState) -> &'static str {
+pub(crate) fn said(state: CellState) -> &'static str {
     match state {
         CellState::NotStarted => "",
         CellState::Waiting => "for review",

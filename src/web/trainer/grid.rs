@@ -101,6 +101,7 @@ pub(crate) struct FiltersPiece {
 #[derive(Template)]
 #[template(path = "trainer/row.html")]
 pub(crate) struct RowPiece {
+    cohort: Uuid,
     person: Uuid,
     name: String,
     class: &'static str,
@@ -123,6 +124,7 @@ enum Spot {
 
 /// Who does what, as far as the cells tell.
 pub(crate) struct Grid {
+    cohort: Uuid,
     workshop: String,
     /// Slugs in the workshop's order, and whether a section begins there.
     columns: Vec<(String, bool)>,
@@ -131,7 +133,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    pub(crate) fn new(workshop: &Workshop, members: &[Member], cells: Vec<Cell>) -> Self {
+    pub(crate) fn new(cohort: Uuid, workshop: &Workshop, members: &[Member], cells: Vec<Cell>) -> Self {
         let mut columns = Vec::new();
         for (index, section) in workshop.sections.iter().enumerate() {
             for (place, slug) in section.exercises.iter().enumerate() {
@@ -139,6 +141,7 @@ impl Grid {
             }
         }
         let mut grid = Self {
+            cohort,
             workshop: workshop.slug.clone(),
             columns,
             students: students(members),
@@ -208,6 +211,7 @@ impl Grid {
         let stuck = Self::stuck(mine);
         let idle = self.idle(mine, now);
         RowPiece {
+            cohort: self.cohort,
             person,
             name: name.to_owned(),
             class: match (stuck.is_some(), idle) {
@@ -312,7 +316,7 @@ pub(crate) async fn load(state: &AppState, cohort: &Cohort) -> Result<Grid> {
     let workshop = state.shelf.workshop(cohort).await?;
     let members = state.store.members(cohort.id).await?;
     let cells = state.store.cells(cohort.id).await?;
-    Ok(Grid::new(&workshop, &members, cells))
+    Ok(Grid::new(cohort.id, &workshop, &members, cells))
 }
 
 /// `GET /cohorts/{cohort}/grid`
@@ -418,7 +422,7 @@ pub(crate) mod tests {
             cell(1, "ports-and-env", CellState::Failed, 3, 41),
             cell(2, "first-container", CellState::Running, 0, 1),
         ];
-        Grid::new(&workshop(), &members, cells)
+        Grid::new(Uuid::from_u128(77), &workshop(), &members, cells)
     }
 
     #[test]

@@ -3,12 +3,15 @@
 
 use super::routes::{Access, Routes};
 
+pub mod checks;
 pub mod cohorts;
 pub mod dates;
 pub mod grid;
 pub mod judging;
 pub mod registries;
+pub mod regrades;
 pub mod reviews;
+pub mod student;
 mod tabs;
 pub mod watch;
 
@@ -24,6 +27,13 @@ pub fn register(routes: Routes) -> Routes {
         .post("/cohorts/{cohort}/settings", Access::Trainer, dates::settings)
         .get("/cohorts/{cohort}/registries", Access::Trainer, registries::show)
         .post("/cohorts/{cohort}/registries", Access::Trainer, registries::change)
+        .get("/cohorts/{cohort}/checks", Access::Trainer, checks::show)
+        .get("/cohorts/{cohort}/people/{person}", Access::Trainer, student::show)
+        .get("/cohorts/{cohort}/regrades", Access::Trainer, regrades::list)
+        .post("/cohorts/{cohort}/regrades", Access::Trainer, regrades::ask)
+        .get("/cohorts/{cohort}/regrades/{regrade}", Access::Trainer, regrades::show)
+        .stream("/cohorts/{cohort}/regrades/{regrade}/events", Access::Trainer, regrades::events)
+        .post("/submissions/{submission}/regrade", Access::Trainer, regrades::ask_one)
         .get("/cohorts/{cohort}/reviews", Access::Trainer, reviews::list)
         .post("/submissions/{submission}/comments", Access::Trainer, judging::comment)
         .post("/submissions/{submission}/overrides", Access::Trainer, judging::decide)

@@ -10,18 +10,23 @@ use crate::web::{Csrf, Scope, Viewer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tab {
     Students,
+    Checks,
     Reviews,
+    Regrades,
     Dates,
     Registries,
 }
 
 impl Tab {
-    const ALL: [Self; 4] = [Self::Students, Self::Reviews, Self::Dates, Self::Registries];
+    const ALL: [Self; 6] =
+        [Self::Students, Self::Checks, Self::Reviews, Self::Regrades, Self::Dates, Self::Registries];
 
     fn label(self) -> &'static str {
         match self {
             Self::Students => "Students",
+            Self::Checks => "Checks",
             Self::Reviews => "Reviews",
+            Self::Regrades => "Regrades",
             Self::Dates => "Dates and settings",
             Self::Registries => "Registries",
         }
@@ -30,6 +35,8 @@ impl Tab {
     pub(crate) fn href(self, cohort: Uuid) -> String {
         match self {
             Self::Students => home_of(cohort, crate::accounts::Role::Trainer),
+            Self::Checks => super::checks::href(cohort),
+            Self::Regrades => super::regrades::href(cohort),
             Self::Reviews => super::reviews::queue_href(cohort),
             Self::Dates => super::dates::href(cohort),
             Self::Registries => super::registries::href(cohort),
