@@ -9,7 +9,8 @@
 //! 2. [`submissions`]: what is handed in, read safely and frozen to content named by its hash.
 //! 3. [`sandbox`]: the only room that speaks to the engine. Builds images, runs stacks, measures what
 //!    an engine really keeps, and removes what it made, also what a crash left.
-//! 4. [`report`]: what a grading found, as data. Pure.
+//! 4. [`report`]: what a grading found, as data; [`terms`]: when and how often something may be handed
+//!    in, and what is left of what comes late. Both pure.
 //! 5. [`checks`]: one file per kind of check; each looks at files, image or stack and says what it
 //!    expected, what it observed, and the proof.
 //! 6. [`exercises`]: what is handed out, read strictly from folders, with versions by content.
@@ -40,6 +41,7 @@ pub mod report;
 pub mod sandbox;
 pub mod store;
 pub mod submissions;
+pub mod terms;
 pub mod text;
 mod tls;
 pub mod tree;

@@ -5,6 +5,8 @@
 //! every function is pure. The JSON form is a contract with scripts, see
 //! "The report" in the exercise format.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -97,8 +99,36 @@ pub struct CheckReport {
     /// What a trainer made of the answer, once one has read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// What a trainer decided against the machine, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<Override>,
     /// How long the check took.
     pub seconds: f64,
+}
+
+/// How a trainer wants a check to be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// [`OutcomeKind::Passed`] with all of the points but those that hints cost, or [`OutcomeKind::Failed`] with
+    /// none.
+    pub outcome: OutcomeKind,
+    /// Why, for the student.
+    pub reason: String,
+    /// The trainer's name.
+    pub by: String,
+}
+
+/// A trainer's decision in a report, with what the machine had found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct Override {
+    /// Why, for the student.
+    pub reason: String,
+    /// The trainer's name.
+    pub by: String,
+    /// What became of the check before the decision.
+    pub machine_outcome: OutcomeKind,
+    /// Points earned before the decision.
+    pub machine_points: u32,
 }
 
 /// A trainer's judgement of an answer.
@@ -294,6 +324,58 @@ impl Report {
         // What was broken stays broken: a trainer cannot mend it.
         (self.verdict, self.points) = Self::judge(&self.checks, self.verdict);
         true
+    }
+
+    /// Puts a trainer's decision about a check into it, or with `None` takes out the one that is in it, and
+    /// judges the whole anew. `false`, and nothing changes, where nothing was judged under this id by a
+    /// machine, or there is nothing to take out.
+    pub fn decide(&mut self, check: &str, decision: Option<&Decision>) -> bool {
+        if !matches!(self.verdict, Verdict::Passed | Verdict::Failed) {
+            return false;
+        }
+        let by_machine = |found: &&mut CheckReport| {
+            let judged =
+                matches!(found.outcome, OutcomeKind::Passed | OutcomeKind::Failed | OutcomeKind::Skipped);
+            found.id == check && found.review.is_none() && judged
+        };
+        let Some(found) = self.checks.iter_mut().find(by_machine) else { return false };
+        let before = found.overridden.take();
+        if before.is_none() && decision.is_none() {
+            return false;
+        }
+        if let Some(before) = before {
+            found.outcome = before.machine_outcome;
+            found.points.earned = before.machine_points;
+        }
+        if let Some(decision) = decision {
+            found.overridden = Some(Override {
+                reason: decision.reason.clone(),
+                by: decision.by.clone(),
+                machine_outcome: found.outcome,
+                machine_points: found.points.earned,
+            });
+            found.outcome = decision.outcome;
+            found.points.earned = match decision.outcome {
+                OutcomeKind::Passed => found.points.possible.saturating_sub(found.hint_points),
+                _ => 0,
+            };
+        }
+        (self.verdict, self.points) = Self::judge(&self.checks, self.verdict);
+        true
+    }
+
+    /// What became of each check that did not pass, by its id.
+    #[must_use]
+    pub fn missed(&self) -> BTreeMap<&str, OutcomeKind> {
+        let missed = self.checks.iter().filter(|check| check.outcome != OutcomeKind::Passed);
+        missed.map(|check| (check.id.as_str(), check.outcome)).collect()
+    }
+
+    /// Keeps what was expected from students, whatever the exercise says.
+    pub fn keep_back(&mut self) {
+        for check in &mut self.checks {
+            check.hidden = true;
+        }
     }
 
     /// The report as a student may see it: hidden expectations taken out, observations kept.

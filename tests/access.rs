@@ -64,10 +64,22 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("POST", "/cohorts", [401, 403, 403, 403, 422, 422, 422]),
     ("GET", "/cohorts/{cohort}/grid", [303, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/grid/events", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/checks", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/people/{person}", [303, 403, 403, 404, 200, 404, 200]),
+    ("GET", "/cohorts/{cohort}/regrades", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/cohorts/{cohort}/regrades", [401, 403, 403, 404, 422, 404, 422]),
+    ("GET", "/cohorts/{cohort}/regrades/{regrade}", [303, 403, 403, 404, 404, 404, 404]),
+    ("GET", "/cohorts/{cohort}/regrades/{regrade}/events", [303, 403, 403, 404, 404, 404, 404]),
+    ("POST", "/submissions/{submission}/regrade", [401, 403, 404, 404, 422, 404, 422]),
+    ("GET", "/cohorts/{cohort}/dates", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/cohorts/{cohort}/dates", [401, 403, 403, 404, 422, 404, 422]),
+    ("POST", "/cohorts/{cohort}/settings", [401, 403, 403, 404, 422, 404, 422]),
     ("GET", "/cohorts/{cohort}/registries", [303, 403, 403, 404, 200, 404, 200]),
     ("POST", "/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
     ("POST", "/cohorts/{cohort}/people/{person}/reset", [401, 403, 403, 404, 200, 404, 200]),
     ("GET", "/cohorts/{cohort}/reviews", [303, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/submissions/{submission}/comments", [401, 403, 404, 404, 422, 404, 422]),
+    ("POST", "/submissions/{submission}/overrides", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/submissions/{submission}/review", [303, 403, 404, 404, 200, 404, 200]),
     ("POST", "/submissions/{submission}/review", [401, 403, 404, 404, 422, 404, 422]),
     // Admins
@@ -126,6 +138,10 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/api/v1/exercises/{slug}", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts", [401, 200, 200, 200, 200, 200, 200]),
     ("GET", "/api/v1/cohorts/{cohort}/progress", [401, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/api/v1/cohorts/{cohort}/regrades", [401, 403, 403, 404, 422, 404, 422]),
+    ("GET", "/api/v1/cohorts/{cohort}/regrades/{regrade}", [401, 403, 403, 404, 404, 404, 404]),
+    ("GET", "/api/v1/cohorts/{cohort}/terms", [401, 403, 403, 404, 200, 404, 200]),
+    ("POST", "/api/v1/cohorts/{cohort}/terms", [401, 403, 403, 404, 422, 404, 422]),
     ("GET", "/api/v1/cohorts/{cohort}/registries", [401, 403, 403, 404, 200, 404, 200]),
     ("POST", "/api/v1/cohorts/{cohort}/registries", [401, 403, 403, 404, 422, 404, 422]),
     ("DELETE", "/api/v1/cohorts/{cohort}/registries/{registry}", [401, 403, 403, 404, 404, 404, 404]),
@@ -133,6 +149,9 @@ const TABLE: &[(&str, &str, [u16; 7])] = &[
     ("GET", "/api/v1/submissions/{submission}", [401, 200, 404, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/hints", [401, 422, 404, 404, 422, 404, 422]),
     ("POST", "/api/v1/submissions/{submission}/regrade", [401, 403, 404, 404, 202, 404, 202]),
+    ("GET", "/api/v1/submissions/{submission}/notes", [401, 200, 404, 404, 200, 404, 200]),
+    ("POST", "/api/v1/submissions/{submission}/notes", [401, 403, 404, 404, 422, 404, 422]),
+    ("POST", "/api/v1/submissions/{submission}/overrides", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/api/v1/cohorts/{cohort}/reviews", [401, 403, 403, 404, 200, 404, 200]),
     ("POST", "/api/v1/submissions/{submission}/reviews", [401, 403, 404, 404, 422, 404, 422]),
     ("GET", "/api/v1/gradings/{grading}", [401, 200, 404, 404, 200, 404, 200]),
@@ -156,6 +175,7 @@ impl Names {
             .replace("{person}", &self.student.to_string())
             .replace("{slug}", FILES)
             .replace("{registry}", "registry.example.org")
+            .replace("{regrade}", &Uuid::nil().to_string())
             .replace("{token}", &Uuid::nil().to_string())
             .replace("{workshop}", "basics")
             .replace("{job}", &Uuid::nil().to_string())

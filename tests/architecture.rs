@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["tree", "units", "ulimits"],
     &["yaml"],
     &["config"],
-    &["report", "sandbox", "submissions"],
+    &["report", "sandbox", "submissions", "terms"],
     &["checks"],
     &["exercises", "accounts"],
     &["store"],

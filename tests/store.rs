@@ -14,13 +14,21 @@ mod authoring;
 mod contents;
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/insight.rs"]
+mod insight;
+#[path = "store/notes.rs"]
+mod notes;
 #[path = "store/progress.rs"]
 mod progress;
 #[path = "store/queue.rs"]
 mod queue;
+#[path = "store/regrades.rs"]
+mod regrades;
 #[path = "store/reviews.rs"]
 mod reviews;
 #[path = "store/schema.rs"]
 mod schema;
 #[path = "store/speed.rs"]
 mod speed;
+#[path = "store/terms.rs"]
+mod terms;

@@ -233,6 +233,7 @@ impl<'a> Course<'a> {
             hidden: check.hidden,
             hint_points,
             review: None,
+            overridden: None,
             seconds,
         };
         (self.observer)(Step::Outcome(Box::new(report.clone())));

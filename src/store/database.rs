@@ -60,6 +60,7 @@ macro_rules! migrations {
             (4, "fetched", "0004_fetched.sql"),
             (5, "audit", "0005_audit.sql"),
             (6, "sign-in", "0006_sign_in.sql"),
+            (7, "teaching", "0007_teaching.sql"),
             (8, "admin", "0008_admin.sql")
         )
     };

@@ -17,6 +17,9 @@ pub enum Error {
     /// What it depends on is not the case, in a sentence for whoever asked.
     #[error("{0}")]
     Refused(&'static str),
+    /// The terms of the cohort do not let this be handed in now.
+    #[error("the terms of the cohort do not let this be handed in now: {0:?}")]
+    NotTaken(crate::terms::Refusal),
     /// The lease was lost: somebody else has the grading or job now, or it was finished.
     #[error("the lease on grading or job {0} is lost")]
     LeaseLost(Uuid),

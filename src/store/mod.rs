@@ -19,9 +19,13 @@
 //! | `fetched` | what submissions turned out to be when they were fetched; logins for it, sealed |
 //! | `gradings`, `queue` | reading gradings; claiming, renewing, finishing them |
 //! | `events` | what happened in a grading, in order |
+//! | `regrades` | grading a cohort's submissions anew, together |
 //! | `reviews` | what trainers made of answers, and what waits for them |
 //! | `hints` | which hints students asked for |
+//! | `insight` | who fails what, what was handed in when, what one student did |
+//! | `notes` | comments of trainers, and their decisions about checks |
 //! | `progress` | the cells of the board and the grid |
+//! | `terms` | dates, attempts and what comes late |
 //! | `workers` | who grades |
 //! | `audit` | who changed what of the house |
 
@@ -39,6 +43,7 @@ mod database;
 mod audit;
 mod bells;
 mod catalogue;
+mod cohort_changes;
 mod cohorts;
 mod columns;
 mod content;
@@ -49,16 +54,20 @@ mod fetched;
 mod gradings;
 mod hints;
 mod identities;
+mod insight;
 mod jobs;
+mod notes;
 mod people;
 mod progress;
 mod queue;
+mod regrades;
 mod resets;
 mod reviews;
 mod roster;
 mod sessions;
 mod sign_ins;
 mod submissions;
+mod terms;
 mod workers;
 
 pub use audit::{AuditWish, Deed, Record};
@@ -71,14 +80,18 @@ pub use fetched::RegistryLogin;
 pub use gradings::{Grading, GradingState, Lane};
 pub use hints::TakenHint;
 pub use identities::GroupRule;
+pub use insight::{HandedIn, Standing, Stumble};
 pub use jobs::{Job, JobKind, JobLease, NewJob};
+pub use notes::{Note, Said};
 pub use people::Person;
 pub use progress::{Cell, CellState};
 pub use queue::{Claim, Lease};
+pub use regrades::{Regrade, RegradeOf, Regraded};
 pub use reviews::{StoredReview, WaitingReview};
 pub use roster::{Newcomer, PersonChange};
 pub use sessions::{ApiToken, OpenSession, Session};
 pub use submissions::{NewSubmission, Submission};
+pub use terms::CohortTerms;
 pub use workers::{Durations, Examined, PHASE_BUCKETS, Worker, WorkerFigures};
 
 /// Database plus content store. Cheap to clone.

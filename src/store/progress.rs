@@ -20,6 +20,7 @@ use super::columns::{Word, points};
 use super::database::Writing;
 use super::{Error, GradingState, NewSubmission, Result, Store};
 use crate::report::{Points, Verdict};
+use crate::terms::{Lateness, Terms};
 
 /// One cell of a cohort's grid: the best grading of one student in one exercise and the newest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -33,8 +34,10 @@ pub struct Cell {
     /// How many of these count as attempts: those that passed or failed, never those that a fault of
     /// ours or of the exercise ended.
     pub attempts: i64,
-    /// Points of the best submission.
+    /// Points of the best submission, before what its lateness takes away.
     pub points: Points,
+    /// How late that one was, and what is left of its points.
+    pub late: Lateness,
     pub latest_submission: Uuid,
     pub changed_at: DateTime<Utc>,
 }
@@ -65,6 +68,8 @@ struct CellRow {
     attempts: i64,
     points_earned: i64,
     points_possible: i64,
+    late_days: i64,
+    kept_percent: i64,
     latest_submission: Uuid,
     changed_at: DateTime<Utc>,
 }
@@ -78,6 +83,10 @@ impl From<CellRow> for Cell {
             submissions: row.submissions,
             attempts: row.attempts,
             points: points(row.points_earned, row.points_possible),
+            late: Lateness {
+                days: row.late_days.try_into().unwrap_or(u32::MAX),
+                percent: row.kept_percent.try_into().unwrap_or(100),
+            },
             latest_submission: row.latest_submission,
             changed_at: row.changed_at,
         }
@@ -133,7 +142,7 @@ impl Grid {
 macro_rules! cell_columns {
     () => {
         "person, exercise, state, submissions, attempts, points_earned, points_possible, \
-         latest_submission, changed_at"
+         late_days, kept_percent, latest_submission, changed_at"
     };
 }
 
@@ -141,6 +150,7 @@ macro_rules! cell_columns {
 #[derive(sqlx::FromRow)]
 struct Fact {
     submission: Uuid,
+    created_at: DateTime<Utc>,
     state: Word<GradingState>,
     verdict: Option<Word<Verdict>>,
     points_earned: i64,
@@ -155,15 +165,16 @@ struct Standing {
     attempts: i64,
     earned: i64,
     possible: i64,
+    late: Lateness,
 }
 
 /// Works out a cell from its gradings, ordered by submission and, within one, by age.
 ///
 /// What counts of a submission is its newest grading that judged it: a regrade replaces the verdict
 /// before it, a fault replaces nothing.
-fn standing(facts: &[Fact]) -> Standing {
+fn standing(facts: &[Fact], terms: &Terms) -> Standing {
     let mut attempts = 0;
-    let mut best: Option<(bool, i64, i64, bool)> = None;
+    let mut best: Option<(&Fact, bool, bool, Lateness)> = None;
     let mut newest_was_judged = false;
     for of_one in facts.chunk_by(|one, next| one.submission == next.submission) {
         let judged = of_one.iter().rev().find_map(|fact| match fact.verdict {
@@ -174,9 +185,11 @@ fn standing(facts: &[Fact]) -> Standing {
         if let Some((verdict, fact)) = judged {
             attempts += 1;
             let passed = verdict == Verdict::Passed;
-            // Read to its end, and passed, beats passed and waiting, beats failed; then by points.
-            let this = (passed, fact.points_earned, fact.points_possible, passed && !fact.waiting);
-            let rank = |(passed, earned, _, whole): (bool, i64, i64, bool)| (whole, passed, earned);
+            // Read to its end, and passed, beats passed and waiting, beats failed; then by what counts.
+            let this = (fact, passed, passed && !fact.waiting, terms.lateness(fact.created_at));
+            let rank = |(fact, passed, whole, late): (&Fact, bool, bool, Lateness)| {
+                (whole, passed, fact.points_earned * i64::from(late.percent))
+            };
             if best.is_none_or(|best| rank(this) >= rank(best)) {
                 best = Some(this);
             }
@@ -189,14 +202,15 @@ fn standing(facts: &[Fact]) -> Standing {
         CellState::Queued
     } else {
         match best {
-            Some((true, .., true)) => CellState::Passed,
-            Some((true, .., false)) => CellState::Waiting,
+            Some((_, true, true, _)) => CellState::Passed,
+            Some((_, true, false, _)) => CellState::Waiting,
             _ if newest_was_judged => CellState::Failed,
             _ => CellState::Fault,
         }
     };
-    let (earned, possible) = best.map_or((0, 0), |(_, earned, possible, _)| (earned, possible));
-    Standing { state, attempts, earned, possible }
+    let (earned, possible) = best.map_or((0, 0), |(fact, ..)| (fact.points_earned, fact.points_possible));
+    let late = best.map_or(Lateness::NONE, |(.., late)| late);
+    Standing { state, attempts, earned, possible, late }
 }
 
 impl Store {
@@ -320,7 +334,7 @@ impl Store {
         // First the lock, then the look: otherwise two transactions could each miss the other's change.
         let revision = self.next_revision(tx, cohort).await?;
         let facts: Vec<Fact> = on!(&mut tx.db, db => sqlx::query_as(
-            "SELECT g.submission, g.state, g.verdict, g.points_earned, g.points_possible, g.waiting
+            "SELECT g.submission, s.created_at, g.state, g.verdict, g.points_earned, g.points_possible, g.waiting
              FROM submissions s JOIN gradings g ON g.submission = s.id
              WHERE s.cohort = $1 AND s.person = $2 AND s.exercise = $3
              ORDER BY s.number, g.queued_at, g.id",
@@ -330,10 +344,10 @@ impl Store {
         .bind(exercise)
         .fetch_all(&mut **db)
         .await)?;
-        let standing = standing(&facts);
+        let standing = standing(&facts, &self.terms_in(tx, cohort, exercise).await?);
         on!(&mut tx.db, db => sqlx::query(
             "UPDATE cells SET state = $4, attempts = $5, points_earned = $6, points_possible = $7,
-                 changed_at = $8, revision = $9
+                 changed_at = $8, revision = $9, late_days = $10, kept_percent = $11
              WHERE cohort = $1 AND person = $2 AND exercise = $3",
         )
         .bind(cohort)
@@ -345,6 +359,8 @@ impl Store {
         .bind(standing.possible)
         .bind(self.now())
         .bind(revision)
+        .bind(i64::from(standing.late.days))
+        .bind(i64::from(standing.late.percent))
         .execute(&mut **db)
         .await
         .map(drop))?;

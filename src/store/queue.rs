@@ -226,11 +226,12 @@ impl Store {
         let mut tx = self.write().await?;
         self.lock_person_of(&mut tx, lease.grading).await?;
         let event = self.append_in(&mut tx, lease, &[last_event]).await?.pop();
-        let report = &*self.reviewed(&mut tx, lease.grading, report).await?;
+        let report = self.reviewed(&mut tx, lease.grading, report).await?;
+        let report = &*self.decided(&mut tx, lease.grading, report).await?;
         let place: Option<Place> = on!(&mut tx.db, db => sqlx::query_as(
             "UPDATE gradings SET state = 'done', lease_until = NULL, finished_at = $4, verdict = $5,
                  points_earned = $6, points_possible = $7, waiting = $8, report = $9,
-                 fault = COALESCE($10, fault)
+                 fault = COALESCE($10, fault), missed = $11
              WHERE id = $1 AND leased_by = $2 AND claims = $3 AND state = 'running'
              RETURNING submission, person, lane, turn",
         )
@@ -244,6 +245,7 @@ impl Store {
         .bind(report.waits_for_review())
         .bind(JsonText(report))
         .bind(fault.map(text))
+        .bind(JsonText(report.missed()))
         .fetch_optional(&mut **db)
         .await)?;
         let (Some(place), Some(event)) = (place, event) else { return Err(Error::LeaseLost(lease.grading)) };

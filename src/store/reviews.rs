@@ -130,22 +130,12 @@ impl Store {
         let mut tx = self.write().await?;
         // Nothing of the person is finished meanwhile.
         self.lock_person(&mut tx, of.person).await?;
-        let row: Option<GradingRow> = on!(&mut tx.db, db => sqlx::query_as(concat!(
-            "SELECT ", grading_columns!(with report), " FROM gradings
-             WHERE submission = $1 AND verdict IN ('passed', 'failed')
-             ORDER BY queued_at DESC, id DESC LIMIT 1",
-        ))
-        .bind(submission)
-        .fetch_optional(&mut **db)
-        .await)?;
-        let mut grading = row.map(Grading::from).ok_or(NOTHING_TO_REVIEW)?;
+        let mut grading = self.judged_in(&mut tx, submission).await?.ok_or(NOTHING_TO_REVIEW)?;
         let review = Review { comment: text(&review.comment), ..review.clone() };
         let report = grading.report.as_mut().ok_or(NOTHING_TO_REVIEW)?;
         if !report.review(check, &review) {
             return Err(NOTHING_TO_REVIEW);
         }
-        (grading.points, grading.waiting) = (report.points, report.waits_for_review());
-        grading.verdict = Some(report.verdict);
         on!(&mut tx.db, db => sqlx::query(
             "INSERT INTO reviews (id, submission, check_id, reviewer, review, reviewed_at)
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -159,9 +149,34 @@ impl Store {
         .execute(&mut **db)
         .await
         .map(drop))?;
+        self.rejudge(&mut tx, &mut grading).await?;
+        self.refresh_cell(&mut tx, of.cohort, of.person, &of.exercise).await?;
+        tx.ring(Bell::Events(submission));
+        self.commit(tx).await?;
+        Ok(grading)
+    }
+
+    /// The newest grading that judged a submission, with its report.
+    pub(super) async fn judged_in(&self, tx: &mut Writing, submission: Uuid) -> Result<Option<Grading>> {
+        let row: Option<GradingRow> = on!(&mut tx.db, db => sqlx::query_as(concat!(
+            "SELECT ", grading_columns!(with report), " FROM gradings
+             WHERE submission = $1 AND verdict IN ('passed', 'failed')
+             ORDER BY queued_at DESC, id DESC LIMIT 1",
+        ))
+        .bind(submission)
+        .fetch_optional(&mut **db)
+        .await)?;
+        Ok(row.map(Grading::from))
+    }
+
+    /// Stores the report of a grading that a trainer has changed, with all that follows from it.
+    pub(super) async fn rejudge(&self, tx: &mut Writing, grading: &mut Grading) -> Result<()> {
+        let Some(report) = &grading.report else { return Ok(()) };
+        (grading.points, grading.waiting) = (report.points, report.waits_for_review());
+        grading.verdict = Some(report.verdict);
         on!(&mut tx.db, db => sqlx::query(
             "UPDATE gradings SET verdict = $2, points_earned = $3, points_possible = $4, waiting = $5,
-                 report = $6
+                 report = $6, missed = $7
              WHERE id = $1",
         )
         .bind(grading.id)
@@ -169,25 +184,25 @@ impl Store {
         .bind(i64::from(report.points.earned))
         .bind(i64::from(report.points.possible))
         .bind(grading.waiting)
-        .bind(JsonText(&*report))
+        .bind(JsonText(report))
+        .bind(JsonText(report.missed()))
         .execute(&mut **db)
         .await
         .map(drop))?;
-        self.refresh_cell(&mut tx, of.cohort, of.person, &of.exercise).await?;
-        tx.ring(Bell::Events(submission));
-        self.commit(tx).await?;
-        Ok(grading)
+        Ok(())
     }
 
-    /// How many gradings and reviews a submission has. Neither is ever taken away, so that another number
-    /// says that there is something new.
+    /// How many gradings, reviews, decisions and comments a submission has. None is ever taken away, so that
+    /// another number says that there is something new.
     ///
     /// # Errors
     /// [`Error::Database`] when the database fails.
     pub async fn judgements_of(&self, submission: Uuid) -> Result<i64> {
         Ok(on!(self.reads(), db => sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM gradings WHERE submission = $1)
-                 + (SELECT COUNT(*) FROM reviews WHERE submission = $1)",
+                 + (SELECT COUNT(*) FROM reviews WHERE submission = $1)
+                 + (SELECT COUNT(*) FROM overrides WHERE submission = $1)
+                 + (SELECT COUNT(*) FROM comments WHERE submission = $1)",
         )
         .bind(submission)
         .fetch_one(db)

@@ -1,7 +1,6 @@
 //! What admins do with accounts and cohorts: finding people, making many at once, changing what they
 //! may, moving them. Each change is written down with it.
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -208,31 +207,6 @@ impl Store {
         let details = json!({"name": name, "workshop": workshop});
         let deed =
             Deed { by, action: "cohort.changed", cohort: Some(cohort), subject: name.to_owned(), details };
-        self.insert_record(&mut tx, deed).await?;
-        self.commit(tx).await
-    }
-
-    /// Closes a cohort (nobody joins or hands in any more) or opens it again, written down.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such cohort.
-    pub async fn close_cohort(&self, cohort: Uuid, closed: bool, by: Option<Uuid>) -> Result<()> {
-        let at: Option<DateTime<Utc>> = closed.then(|| self.now());
-        let mut tx = self.write().await?;
-        let name: Option<String> = on!(&mut tx.db, db => sqlx::query_scalar(
-            "UPDATE cohorts SET closed_at = $2 WHERE id = $1 RETURNING name",
-        )
-        .bind(cohort)
-        .bind(at)
-        .fetch_optional(&mut **db)
-        .await)?;
-        let deed = Deed {
-            by,
-            action: if closed { "cohort.closed" } else { "cohort.opened" },
-            cohort: Some(cohort),
-            subject: name.ok_or(Error::NotFound { what: "cohort" })?,
-            details: json!({}),
-        };
         self.insert_record(&mut tx, deed).await?;
         self.commit(tx).await
     }

@@ -100,8 +100,9 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] when the person is not a member of the cohort or the version was never
-    /// published, [`Error::Refused`] when the exercise is retired, [`Error::Content`] and [`Error::Database`]
-    /// when a store fails. Nothing is queued then.
+    /// published, [`Error::Refused`] when the exercise is retired, [`Error::NotTaken`] when the cohort's terms do
+    /// not let a student hand this in now, [`Error::Content`] and [`Error::Database`] when a store fails. Nothing
+    /// is queued then.
     pub async fn submit(&self, new: NewSubmission) -> Result<(Submission, Grading)> {
         self.submit_once(new, None).await
     }
@@ -132,6 +133,7 @@ impl Store {
             return Ok((earlier, grading));
         }
         self.still_handed_out(&mut tx, &new.exercise).await?;
+        self.keep_to_terms(&mut tx, &new, now).await?;
         if let Some(content) = &new.content {
             self.name_content(&mut tx, content).await?;
         }

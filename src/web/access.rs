@@ -116,6 +116,14 @@ impl Scope {
         self.grading.as_ref().ok_or_else(|| Error::internal("the route has no grading in its path"))
     }
 
+    /// What holds for the path's submission.
+    ///
+    /// # Errors
+    /// Faults of ours.
+    pub async fn terms(&self, state: &AppState) -> Result<crate::terms::Terms> {
+        Ok(state.store.terms(self.cohort.id).await?.of(&self.submission()?.exercise))
+    }
+
     /// Whether hidden expectations and internal causes may be shown.
     #[must_use]
     pub fn sees_everything(&self) -> bool {

@@ -38,6 +38,7 @@ static ASSETS: LazyLock<(String, BTreeMap<String, Asset>)> = LazyLock::new(|| {
         include_str!("assets/trainer.css"),
         include_str!("assets/manual.css"),
         include_str!("assets/admin.css"),
+        include_str!("assets/terms.css"),
     ];
     let scripts = scripts![
         "app.js",
@@ -49,7 +50,8 @@ static ASSETS: LazyLock<(String, BTreeMap<String, Asset>)> = LazyLock::new(|| {
         "log.js",
         "times.js",
         "upload.js",
-        "workshop.js"
+        "workshop.js",
+        "zones.js"
     ];
     let mut assets = BTreeMap::new();
     let mut add = |name: String, media_type, text: String| {

@@ -268,6 +268,9 @@ impl From<store::Error> for Error {
                 "Somebody else has changed this meanwhile. Reload the page and look at it again.".into(),
             ),
             store::Error::Refused(sentence) => Self::Refused(sentence.into()),
+            store::Error::NotTaken(refusal) => Self::Conflict(
+                format!("The terms of the cohort do not let this be handed in now: {refusal:?}").into(),
+            ),
             store::Error::Taken { field } => Self::Conflict(format!("This {field} is already taken.").into()),
             other => Self::internal(other),
         }

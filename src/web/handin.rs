@@ -31,7 +31,7 @@ use super::{AppState, body};
 use crate::checks::Question;
 use crate::config::UploadSettings;
 use crate::exercises::{Exercise, SubmitKind};
-use crate::store::{Grading, NewSubmission, Submission};
+use crate::store::{self, Grading, NewSubmission, Submission};
 use crate::submissions::reference::Reference;
 use crate::submissions::remote::{Credentials, GitAddress, Revision};
 use crate::submissions::{Answer, Answers, Content, ContentLimits, Source};
@@ -434,7 +434,8 @@ async fn freeze(
 /// Stores what was handed in. When this returns, submission and queued grading are safe.
 ///
 /// # Errors
-/// A sentence for the student when the cohort is closed or the exercise does not take this.
+/// A sentence for the student when the cohort is closed, its terms do not let this be handed in now, or the
+/// exercise does not take this.
 pub async fn submit(
     state: &AppState,
     viewer: &Viewer,
@@ -459,7 +460,10 @@ pub async fn submit(
         answers,
         login: hand_in.login,
     };
-    let stored = state.store.submit_once(new, hand_in.key.as_deref()).await?;
+    let stored = state.store.submit_once(new, hand_in.key.as_deref()).await.map_err(|error| match error {
+        store::Error::NotTaken(refusal) => super::terms::refused(refusal, state.clock.now()),
+        error => error.into(),
+    })?;
     tracing::info!(submission = %stored.0.id, grading = %stored.1.id, exercise = exercise.slug, "web.submitted");
     Ok(stored)
 }

@@ -39,6 +39,7 @@ pub mod shape;
 pub mod shelf;
 pub mod sse;
 pub mod student;
+pub mod terms;
 pub mod trainer;
 pub mod update;
 pub mod words;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::access::Viewer;
 use super::error::{Error, Result};
-use crate::store::{Grading, GradingState};
+use crate::store::{Grading, GradingState, Note};
 
 /// Streams of one person at a time: a few tabs with pages that follow something each.
 const STREAMS_PER_PERSON: usize = 16;
@@ -103,12 +103,12 @@ pub trait Teller: Send + 'static {
     fn queued(&mut self, ahead: i64) -> Option<Message>;
     /// The next event, as the JSON of a [`crate::live::Event`].
     fn event(&mut self, json: &str) -> Option<Message>;
-    /// Whether the stream goes on after the last event, until a trainer has read the answers.
+    /// Whether the stream goes on after the last event, for what trainers add.
     fn awaits_review(&self) -> bool {
         false
     }
-    /// The newest grading of the submission, whose report a trainer may have changed.
-    fn reviewed(&mut self, _grading: &Grading) -> Option<Message> {
+    /// The newest grading of the submission, whose report a trainer may have changed, and what trainers added.
+    fn reviewed(&mut self, _grading: &Grading, _notes: Vec<Note>) -> Option<Message> {
         None
     }
 }
@@ -261,14 +261,15 @@ where
         }
     }
 
-    /// What a trainer's score changes; `None` when nothing waits for one any more.
+    /// What a trainer's score, decision or comment changes; `None` when none is waited for any more.
     async fn reviewed(&mut self) -> Option<Sent> {
         while self.teller.awaits_review() {
             let follow = || self.state.live.follow_report(self.submission).boxed();
             self.reports.get_or_insert_with(follow).next().await?;
-            match self.state.store.latest_grading(self.submission).await {
-                Ok(grading) => {
-                    if let Some(message) = self.teller.reviewed(&grading) {
+            let grading = self.state.store.latest_grading(self.submission);
+            match tokio::try_join!(grading, self.state.store.notes_of(self.submission)) {
+                Ok((grading, notes)) => {
+                    if let Some(message) = self.teller.reviewed(&grading, notes) {
                         return Some(message.sent(None));
                     }
                 }

@@ -30,9 +30,12 @@ pub struct Update {
     /// The state's drawing for the browser's tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<&'static str>,
-    /// Whether nothing more follows.
+    /// Whether the verdict is there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// Whether something may follow even so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Whether the page has to be drawn anew.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reload: bool,

@@ -216,6 +216,15 @@ impl EventStream {
         self.response.headers()
     }
 
+    /// What a page is told up to its verdict; the stream of a page goes on, for what trainers add.
+    pub async fn until_done(&mut self) -> Vec<Received> {
+        let mut all = Vec::new();
+        while !all.last().is_some_and(|event: &Received| event.data.contains("\"done\":true")) {
+            all.push(self.next().await.expect("the verdict comes before the end"));
+        }
+        all
+    }
+
     /// The next event; `None` when the server ended the stream. Fails after ten seconds of silence.
     pub async fn next(&mut self) -> Option<Received> {
         loop {

@@ -162,6 +162,7 @@ pub fn report(verdict: Verdict) -> Report {
             hidden: false,
             hint_points: 0,
             review: None,
+            overridden: None,
             seconds: 0.125,
         }],
         phases: vec![],

@@ -302,6 +302,12 @@ impl Class {
             (mira, "/account".to_owned()),
             (mira, "/account?done=password".to_owned()),
             (trainer, self.path("/reviews")),
+            (trainer, self.path("/registries")),
+            (trainer, self.path("/checks")),
+            (trainer, self.path("/checks?exercise=ports-and-env")),
+            (trainer, self.path("/regrades")),
+            (trainer, self.path("/dates")),
+            (trainer, self.path("/dates?exercise=ports-and-env")),
             (mira, "/account/tokens".to_owned()),
         ];
         for page in [
@@ -327,6 +333,8 @@ impl Class {
             pages.push((admin, format!("/admin/{page}")));
         }
         pages.push((admin, format!("/admin/cohorts/{}", self.cohort.id)));
+        let mira_k = self.submissions["passed"].person;
+        pages.push((trainer, self.path(&format!("/people/{mira_k}"))));
         for submission in self.submissions.values() {
             pages.push((mira, format!("/submissions/{}", submission.id)));
             pages.push((trainer, format!("/submissions/{}", submission.id)));

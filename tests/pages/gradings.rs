@@ -79,6 +79,7 @@ impl Class {
                 hidden: false,
                 hint_points: 0,
                 review: None,
+                overridden: None,
                 seconds: 0.02,
             });
         }

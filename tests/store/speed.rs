@@ -60,7 +60,7 @@ on_both! {
         let more = match house.database {
             Database::Sqlite => "INSERT INTO gradings SELECT randomblob(16), g.submission, g.person, g.exercise_version,
                 'queued', 0, g.turn + 10 * n.value, 0, 0, NULL, NULL, g.not_before, g.queued_at, NULL, NULL, NULL,
-                0, 0, 0, NULL, NULL, 0, 0
+                0, 0, 0, NULL, NULL, 0, 0, '{}'
                 FROM gradings g, (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c
                 WHERE value < 50) SELECT value FROM c) n",
             Database::Postgres => "INSERT INTO gradings SELECT gen_random_uuid(), g.submission, g.person,
@@ -82,13 +82,13 @@ on_both! {
         house.submit(ada).await;
         let more = match house.database {
             Database::Sqlite => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e.value, 'passed', 3, 2, 5, 5,
-                c.latest_submission, c.changed_at, c.revision FROM cells c,
+                c.latest_submission, c.changed_at, c.revision, 0, 100 FROM cells c,
                 (WITH RECURSIVE p(n, id) AS (SELECT 1, randomblob(16) UNION ALL SELECT n + 1, randomblob(16)
                 FROM p WHERE n < 1000) SELECT id FROM p) p,
                 (WITH RECURSIVE e(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM e WHERE value < 40)
                 SELECT value FROM e) e",
             Database::Postgres => "INSERT INTO cells SELECT c.cohort, p.id, 'exercise-' || e, 'passed', 3, 2, 5, 5,
-                c.latest_submission, c.changed_at, c.revision FROM cells c,
+                c.latest_submission, c.changed_at, c.revision, 0, 100 FROM cells c,
                 (SELECT gen_random_uuid() AS id FROM generate_series(1, 1000)) p, generate_series(1, 40) e",
         };
         fill(house, &[more]).await;

@@ -9,14 +9,18 @@ mod authoring;
 mod graded;
 mod hints;
 mod house;
+mod insight;
+mod notes;
 mod openid;
 mod pages;
 #[path = "../common/provider.rs"]
 mod provider;
+mod regrades;
 mod resets;
 mod reviews;
 mod secrets;
 mod sessions;
 mod shield;
 mod streams;
+mod terms;
 mod uploads;

@@ -80,7 +80,7 @@ async fn what_is_hidden_is_streamed_to_trainers_only() {
     let trainer = app.trainer("Dora").await;
     let (submission, grading) = app.submit(&student, FILES).await;
     let page = format!("/submissions/{}/events", submission.id);
-    let pages = (student.stream(&page, None).await, trainer.stream(&page, None).await);
+    let mut pages = (student.stream(&page, None).await, trainer.stream(&page, None).await);
     app.runner().grade(false).await;
     let text = |events: Vec<Received>| events.into_iter().map(|event| event.data).collect::<String>();
 
@@ -90,7 +90,7 @@ async fn what_is_hidden_is_streamed_to_trainers_only() {
     assert_eq!(seen.len(), full.len());
     assert!(!text(seen).contains(SECRET));
     assert!(text(full).contains(SECRET));
-    let (seen, full) = (text(pages.0.rest().await), text(pages.1.rest().await));
+    let (seen, full) = (text(pages.0.until_done().await), text(pages.1.until_done().await));
     assert!(!seen.contains(SECRET), "the page's stream tells: {seen}");
     assert!(full.contains(SECRET));
     // What students wrote comes as text, not as markup.

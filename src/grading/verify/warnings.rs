@@ -244,6 +244,7 @@ mod tests {
             hidden: false,
             hint_points: 0,
             review: None,
+            overridden: None,
             seconds: 0.0,
         };
         let report = Report {

@@ -11,6 +11,7 @@ use super::people::Membership;
 use crate::accounts::Role;
 use crate::report::Points;
 use crate::store::CellState;
+use crate::terms::Lateness;
 use crate::web::AppState;
 use crate::web::access::{Scope, Viewer};
 use crate::web::error::{Problem, Result};
@@ -53,7 +54,9 @@ pub struct StudentProgress {
 pub struct ExerciseProgress {
     exercise: String,
     state: CellState,
+    /// Before what its lateness takes away.
     points: Points,
+    late: Lateness,
     submissions: i64,
     latest_submission: Uuid,
     changed_at: DateTime<Utc>,
@@ -78,6 +81,7 @@ pub async fn progress(State(state): State<AppState>, scope: Scope) -> Result<Jso
             exercise: cell.exercise,
             state: cell.state,
             points: cell.points,
+            late: cell.late,
             submissions: cell.submissions,
             latest_submission: cell.latest_submission,
             changed_at: cell.changed_at,

@@ -49,6 +49,13 @@ impl GradingView {
             GradingState::Running | GradingState::Done => None,
         };
         let everything = scope.sees_everything();
+        let mut report = grading.report;
+        if let Some(report) = &mut report
+            && !everything
+            && state.store.terms(scope.cohort.id).await?.of(&report.exercise).hides_expected()
+        {
+            report.keep_back();
+        }
         Ok(Self {
             id: grading.id,
             submission: grading.submission,
@@ -60,7 +67,7 @@ impl GradingView {
             finished_at: grading.finished_at,
             waiting: grading.waiting,
             cause: grading.fault.filter(|_| everything),
-            report: grading.report.map(|report| if everything { report } else { report.for_student() }),
+            report: report.map(|report| if everything { report } else { report.for_student() }),
         })
     }
 }
@@ -99,13 +106,17 @@ pub async fn events(
     body::Query(from): body::Query<sse::After>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let teller = Plain { everything: scope.sees_everything() };
+    let everything = scope.sees_everything();
+    let kept_back = !everything && scope.terms(&state).await?.hides_expected();
+    let teller = Plain { everything, kept_back };
     sse::grading(&state, &viewer, scope.grading()?, from.after(&headers)?, teller).await
 }
 
 /// Events as they are stored, but for what a student must not see.
 struct Plain {
     everything: bool,
+    /// Whether every expectation is, not only those that the exercise hides.
+    kept_back: bool,
 }
 
 /// The place in the queue.
@@ -127,6 +138,7 @@ impl sse::Teller for Plain {
         }
         let mut event = serde_json::from_str(json).ok()?;
         if let Event::Outcome { check } = &mut event {
+            check.hidden |= self.kept_back;
             check.redact();
         }
         sse::Message::new(name, &event)

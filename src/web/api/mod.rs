@@ -14,10 +14,13 @@ use utoipa::{Modify, OpenApi};
 mod cohorts;
 mod exercises;
 mod gradings;
+mod notes;
 mod people;
 mod registries;
+mod regrades;
 mod reviews;
 mod submissions;
+mod terms;
 
 use super::routes::{Access, Routes};
 
@@ -35,6 +38,10 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/exercises/{slug}", SignedIn, exercises::one)
         .get("/api/v1/cohorts", SignedIn, cohorts::list)
         .get("/api/v1/cohorts/{cohort}/progress", Trainer, cohorts::progress)
+        .post("/api/v1/cohorts/{cohort}/regrades", Trainer, regrades::ask)
+        .get("/api/v1/cohorts/{cohort}/regrades/{regrade}", Trainer, regrades::one)
+        .get("/api/v1/cohorts/{cohort}/terms", Trainer, terms::show)
+        .post("/api/v1/cohorts/{cohort}/terms", Trainer, terms::set)
         .get("/api/v1/cohorts/{cohort}/registries", Trainer, registries::list)
         .post("/api/v1/cohorts/{cohort}/registries", Trainer, registries::keep)
         .delete("/api/v1/cohorts/{cohort}/registries/{registry}", Trainer, registries::forget)
@@ -42,6 +49,9 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/submissions/{submission}", Owner, submissions::one)
         .post("/api/v1/submissions/{submission}/hints", Owner, submissions::hint)
         .post("/api/v1/submissions/{submission}/regrade", Trainer, submissions::regrade)
+        .get("/api/v1/submissions/{submission}/notes", Owner, notes::list)
+        .post("/api/v1/submissions/{submission}/notes", Trainer, notes::comment)
+        .post("/api/v1/submissions/{submission}/overrides", Trainer, notes::decide)
         .get("/api/v1/cohorts/{cohort}/reviews", Trainer, reviews::list)
         .post("/api/v1/submissions/{submission}/reviews", Trainer, reviews::give)
         .get("/api/v1/gradings/{grading}", Owner, gradings::one)
@@ -66,6 +76,10 @@ pub fn register(routes: Routes) -> Routes {
         exercises::one,
         cohorts::list,
         cohorts::progress,
+        regrades::ask,
+        regrades::one,
+        terms::show,
+        terms::set,
         registries::list,
         registries::keep,
         registries::forget,
@@ -73,6 +87,9 @@ pub fn register(routes: Routes) -> Routes {
         submissions::one,
         submissions::hint,
         submissions::regrade,
+        notes::list,
+        notes::comment,
+        notes::decide,
         reviews::list,
         reviews::give,
         gradings::one,

@@ -13,6 +13,7 @@ use super::gradings::GradingView;
 use super::made;
 use crate::store::{Grading, Submission};
 use crate::submissions::{Answers, Source};
+use crate::terms::Lateness;
 use crate::web::access::{Scope, Viewer};
 use crate::web::error::{Problem, Result};
 use crate::web::handin::{self, HandIn, HandInBody};
@@ -35,13 +36,17 @@ pub struct SubmissionView {
     bytes: i64,
     answers: Answers,
     created_at: DateTime<Utc>,
+    /// How late it came by the terms as they are now, and what is left of its points.
+    late: Lateness,
     /// The newest grading.
     grading: GradingView,
 }
 
 impl SubmissionView {
     async fn new(state: &AppState, scope: &Scope, submission: Submission, grading: Grading) -> Result<Self> {
+        let terms = state.store.terms(submission.cohort).await?.of(&submission.exercise);
         Ok(Self {
+            late: terms.lateness(submission.created_at),
             grading: GradingView::new(state, scope, grading).await?,
             id: submission.id,
             cohort: submission.cohort,
@@ -84,7 +89,7 @@ impl SubmissionView {
             headers(("Location" = String, description = "Where to read the submission"))),
         (status = 401, body = Problem),
         (status = 404, description = "No such cohort, or its workshop has no such exercise", body = Problem),
-        (status = 409, description = "The cohort is closed", body = Problem),
+        (status = 409, description = "The cohort is closed, or its terms do not let this be handed in now", body = Problem),
         (status = 413, body = Problem),
         (status = 415, body = Problem),
         (status = 422, description = "The archive or the answers are not acceptable", body = Problem),

@@ -21,6 +21,7 @@ on("#people-import", (form) => {
 });
 on("#editor", async (form) => (await import("./editor.js")).editor(form));
 on("[data-key], [data-save]", async () => (await import("./keys.js")).keys());
+on("form[data-zones]", async () => (await import("./zones.js")).zones());
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 
 // An open menu closes when the reader turns elsewhere.

@@ -2,25 +2,26 @@
 import { timesIn } from "./times.js";
 
 export function live(main) {
-  const source = new EventSource(main.dataset.live);
   const lost = document.getElementById("lost");
   const said = document.getElementById("said");
   const tail = main.dataset.title ? ` · ${main.dataset.title} · Drydock` : null;
+  // With its verdict a page only waits for what a trainer may add.
+  let finished = "done" in main.dataset;
+  let source = null;
 
-  source.addEventListener("open", () => { if (lost) lost.hidden = true; });
-  source.addEventListener("error", () => {
-    // A short gap is no news; the browser connects again by itself.
-    setTimeout(() => { if (lost && source.readyState !== EventSource.OPEN && !finished) lost.hidden = false; }, 2500);
-    // A closed stream is not opened again by the browser: the server said no, which a reload explains.
-    if (source.readyState === EventSource.CLOSED && !finished) setTimeout(() => location.reload(), 5000);
-  });
-  addEventListener("pagehide", () => source.close());
-  // A page that comes back from the browser's memory has missed what happened meanwhile.
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  function follow() {
+    const stream = (source = new EventSource(main.dataset.live));
+    stream.addEventListener("open", () => { if (lost) lost.hidden = true; });
+    stream.addEventListener("error", () => {
+      // A short gap is no news; the browser connects again by itself.
+      setTimeout(() => { if (lost && stream === source && stream.readyState !== EventSource.OPEN && !finished) lost.hidden = false; }, 2500);
+      // A closed stream is not opened again by the browser: the server said no, which a reload explains.
+      if (stream.readyState === EventSource.CLOSED && !finished) setTimeout(() => location.reload(), 5000);
+    });
+    stream.addEventListener("update", (event) => take(JSON.parse(event.data)));
+  }
 
-  let finished = false;
-  source.addEventListener("update", (event) => {
-    const update = JSON.parse(event.data);
+  function take(update) {
     if (update.reload) return location.reload();
     for (const patch of update.patches ?? []) put(patch);
     if (update.say && said) said.textContent = update.say;
@@ -28,10 +29,21 @@ export function live(main) {
     if (update.icon) icon(update.icon);
     if (update.done) {
       finished = true;
-      source.close();
       document.getElementById("log-follow")?.remove();
+      if (!update.more) source.close();
     }
+  }
+
+  follow();
+  // A browser has few connections to one server: a finished page has one while it is looked at.
+  document.addEventListener("visibilitychange", () => {
+    if (!finished) return;
+    source.close();
+    if (document.visibilityState === "visible") follow();
   });
+  addEventListener("pagehide", () => source.close());
+  // A page that comes back from the browser's memory has missed what happened meanwhile.
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
 
 function put(patch) {

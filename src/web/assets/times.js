@@ -22,12 +22,22 @@ function ago(at, now) {
   return days === 1 ? "1 day ago" : `${days} days ago`;
 }
 
+// Counted up, so that nobody comes back a moment too early.
+function until(at, now) {
+  const minutes = Math.ceil((at - now) / 60000);
+  if (minutes <= 0) return "now";
+  if (minutes < 60) return `in ${minutes} min`;
+  if (minutes < 1440) return `in ${Math.floor((minutes + 30) / 60)} h`;
+  const days = Math.floor((minutes + 720) / 1440);
+  return days === 1 ? "in 1 day" : `in ${days} days`;
+}
+
 export function timesIn(root) {
   const now = Date.now();
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
-    const text = time.classList.contains("ago") ? ago(at, now) : moment(at, now);
+    const text = time.classList.contains("ago") ? ago(at, now) : time.classList.contains("until") ? until(at, now) : moment(at, now);
     if (time.textContent !== text) time.textContent = text;
     time.title = exact.format(at);
   }

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::accounts::Role;
 use crate::exercises::{Exercise, Workshop};
-use crate::report::Points;
-use crate::store::{Cell, CellState};
+use crate::store::{Cell, CellState, CohortTerms};
 use crate::web::page::{Frame, home_of};
 use crate::web::shape::Shape;
+use crate::web::terms::{Told, hundredths, on_board};
 use crate::web::words::{ago, count};
 use crate::web::{AppState, Csrf, Result, Scope, Viewer};
 
@@ -26,7 +26,8 @@ pub struct BoardPage {
     pub(crate) workshop: String,
     pub(crate) done: usize,
     pub(crate) tasks: usize,
-    pub(crate) points: Points,
+    pub(crate) earned: String,
+    pub(crate) possible: u32,
     pub(crate) next: Next,
     pub(crate) sections: Vec<SectionView>,
 }
@@ -55,7 +56,10 @@ pub(crate) struct Task {
     pub(crate) summary: String,
     pub(crate) said: &'static str,
     pub(crate) minutes: u32,
-    pub(crate) points: Points,
+    /// As they count, after what lateness takes away.
+    pub(crate) earned: String,
+    pub(crate) possible: u32,
+    pub(crate) terms: Told,
 }
 
 /// `GET /cohorts/{cohort}`
@@ -73,7 +77,8 @@ pub async fn show(
     let exercises = state.shelf.of_workshop(&workshop).await?;
     let cells = state.store.cells_of(cohort.id, viewer.person.id).await?;
     let frame = frame(&viewer, &scope, &csrf).at(format!("/cohorts/{}", cohort.id), "Board");
-    Ok(board(frame, (cohort.id, &cohort.name), &workshop, &exercises, &cells, state.clock.now()))
+    let terms = state.store.terms(cohort.id).await?;
+    Ok(board(frame, (cohort.id, &cohort.name), &workshop, &exercises, (&cells, &terms), state.clock.now()))
 }
 
 /// The frame of a page inside a cohort: the way to its board and, for those who may see it, its grid.
@@ -94,21 +99,22 @@ pub(crate) fn board(
     (cohort, cohort_name): (Uuid, &str),
     workshop: &Workshop,
     exercises: &HashMap<String, std::sync::Arc<Exercise>>,
-    cells: &[Cell],
+    (cells, terms): (&[Cell], &CohortTerms),
     now: DateTime<Utc>,
 ) -> BoardPage {
     let cells: HashMap<&str, &Cell> = cells.iter().map(|cell| (cell.exercise.as_str(), cell)).collect();
-    let mut points = Points::default();
+    let (mut earned, mut possible) = (0, 0);
     let mut sections = Vec::new();
     for section in &workshop.sections {
         let mut tasks = Vec::new();
         for exercise in section.exercises.iter().filter_map(|slug| exercises.get(slug)) {
             let cell = cells.get(exercise.slug.as_str());
             let state = cell.map_or(CellState::NotStarted, |cell| cell.state);
-            let mine =
-                Points { earned: cell.map_or(0, |cell| cell.points.earned), possible: exercise.points() };
-            points.earned += mine.earned;
-            points.possible += mine.possible;
+            let mine = cell.map_or(0, |cell| cell.late.hundredths(cell.points.earned));
+            earned += mine;
+            possible += exercise.points();
+            let tried = cell.map_or(0, |cell| cell.attempts.try_into().unwrap_or(u32::MAX));
+            let done = state == CellState::Passed;
             tasks.push(Task {
                 href: href(cohort, &exercise.slug),
                 shape: state.into(),
@@ -116,7 +122,9 @@ pub(crate) fn board(
                 summary: exercise.summary.clone(),
                 said: said(state),
                 minutes: exercise.minutes,
-                points: mine,
+                earned: hundredths(mine),
+                possible: exercise.points(),
+                terms: on_board(&terms.of(&exercise.slug), tried, done, now),
             });
         }
         let done = tasks.iter().filter(|task| task.shape == Shape::Passed).count();
@@ -135,7 +143,8 @@ pub(crate) fn board(
         workshop: workshop.title.clone(),
         done: sections.iter().map(|section| section.done).sum(),
         tasks: sections.iter().map(|section| section.tasks.len()).sum(),
-        points,
+        earned: hundredths(earned),
+        possible,
         next: next(cohort, &in_order, now),
         sections,
     }
@@ -199,7 +208,7 @@ pub(crate) fn href(cohort: Uuid, slug: &str) -> String {
     format!("/cohorts/{cohort}/exercises/{slug}")
 }
 
-fn said(state: CellState) -> &'static str {
+pub(crate) fn said(state: CellState) -> &'static str {
     match state {
         CellState::NotStarted => "",
         CellState::Waiting => "for review",

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::board::{frame, href};
 use super::question::QuestionPiece;
+use crate::accounts::Role;
 use crate::exercises::{Exercise, SubmitKind};
 use crate::store::{Grading, GradingState, Submission};
 use crate::submissions::{Answer, Answers, Source};
@@ -22,6 +23,7 @@ use crate::web::error::wants_json;
 use crate::web::handin::{self, HandIn};
 use crate::web::page::Frame;
 use crate::web::shape::{self, Shape};
+use crate::web::terms::{self, Told};
 use crate::web::words::{Ago, bytes, count};
 use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body, markdown};
 
@@ -54,6 +56,11 @@ pub(crate) struct ExercisePage {
     pub(crate) history_needed: bool,
     pub(crate) refusal: Option<String>,
     pub(crate) history: Vec<Row>,
+    /// When and how often it may be handed in.
+    pub(crate) terms: Vec<Told>,
+    /// Why nothing is taken now.
+    pub(crate) not_now: Option<String>,
+    pub(crate) limited: bool,
 }
 
 pub(crate) struct Starter {
@@ -234,6 +241,10 @@ async fn page(
     let cohort = scope.cohort.id;
     let submissions = state.store.submissions_of(cohort, viewer.person.id, &exercise.slug).await?;
     let now = state.clock.now();
+    let terms = state.store.terms(cohort).await?.of(&exercise.slug);
+    let tried = state.store.tried(cohort, viewer.person.id, &exercise.slug).await?;
+    // Trainers try things out whenever they like.
+    let held = scope.role == Role::Student;
     let mut history: Vec<Row> =
         submissions.iter().map(|(submission, grading)| Row::new(submission, grading, now)).collect();
     history.sort_by_key(|row| std::cmp::Reverse(row.number));
@@ -286,8 +297,15 @@ async fn page(
             uploads.entries
         ),
         history_needed: exercise.needs_history(),
+        not_now: terms
+            .admit(tried, now)
+            .err()
+            .filter(|_| held && refusal.is_none())
+            .map(|refusal| terms::refused(refusal, now).to_string()),
         refusal,
         history,
+        limited: terms.attempt_limit().is_some(),
+        terms: terms::on_exercise(&terms, tried, now),
     };
     Ok(Html(page.render().map_err(Error::internal)?).into_response())
 }

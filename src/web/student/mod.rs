@@ -4,6 +4,7 @@ use super::routes::{Access, Routes};
 
 pub mod board;
 pub mod exercise;
+pub mod notes;
 pub mod picture;
 #[cfg(test)]
 mod picture_tests;

@@ -26,6 +26,8 @@ pub const LOG_LINES: usize = 10_000;
 pub enum Audience {
     /// Hidden expectations are kept back.
     Student,
+    /// The same, where every expectation is hidden.
+    KeptBack,
     /// Sees everything.
     Trainer,
 }
@@ -164,6 +166,12 @@ impl Picture {
         picture
     }
 
+    /// What the page knows of the exercise.
+    #[must_use]
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
     /// How far the grading is.
     #[must_use]
     pub fn stage(&self) -> &Stage {
@@ -225,7 +233,8 @@ impl Picture {
         self.settle(report, seconds);
         let changed = |index: &usize| {
             let now = &self.reports[*index];
-            *now != before[*index] || all && now.as_ref().is_some_and(|report| report.review.is_some())
+            let touched = |report: &CheckReport| report.review.is_some() || report.overridden.is_some();
+            *now != before[*index] || all && now.as_ref().is_some_and(touched)
         };
         let changed: Vec<usize> = (0..self.reports.len()).filter(changed).collect();
         if changed.is_empty() {
@@ -318,7 +327,8 @@ impl Picture {
 
     fn set(&mut self, mut check: CheckReport) -> Option<usize> {
         let index = self.outline.checks.iter().position(|planned| planned.id == check.id)?;
-        if self.audience == Audience::Student {
+        check.hidden |= self.audience == Audience::KeptBack;
+        if self.audience != Audience::Trainer {
             check.redact();
         }
         self.reports[index] = Some(check);

@@ -53,6 +53,7 @@ fn check(id: &str, title: &str, kind: &str, outcome: OutcomeKind, points: Points
         hidden: id == "greets",
         hint_points: 0,
         review: None,
+        overridden: None,
         seconds: 0.02,
     }
 }

@@ -110,7 +110,7 @@ impl CheckPiece<'_> {
 
     /// Whether the details matter enough to be open.
     fn is_open(&self) -> bool {
-        let read = self.report.is_some_and(|report| report.review.is_some());
+        let read = self.report.is_some_and(|report| report.review.is_some() || report.overridden.is_some());
         (matches!(self.shape, Shape::Failed | Shape::Fault) || read) && !self.repeated
     }
 

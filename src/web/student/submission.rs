@@ -8,24 +8,30 @@ use askama_web::WebTemplate;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::board::{frame, href};
+use super::notes::NotesPiece;
 use super::picture::{Audience, Before, Outline, Picture, Stage};
-use super::pieces::{ChecksPiece, LogPiece};
+use super::pieces::{ChecksPiece, LogPiece, outcome_word};
 use crate::checks::Question;
+use crate::clock::Clock;
 use crate::exercises::Exercise;
 use crate::live::Event;
-use crate::report::OutcomeKind;
-use crate::store::{Grading, GradingState, StoredEvent, Submission};
+use crate::report::{OutcomeKind, Verdict};
+use crate::store::{Grading, GradingState, Note, StoredEvent, Submission};
 use crate::submissions::{Answer, Source};
+use crate::terms::Terms;
 use crate::text;
 use crate::web::page::Frame;
 use crate::web::shape::Shape;
 use crate::web::sse::{self, Message, Teller};
+use crate::web::terms;
+use crate::web::trainer::judging::{JudgingPiece, Typed};
 use crate::web::trainer::reviews::way_to_score;
-use crate::web::update::Update;
+use crate::web::update::{Patch, Update};
 use crate::web::words::{Moment, bytes, count, escaped};
 use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body, markdown};
 
@@ -44,6 +50,8 @@ pub struct SubmissionPage {
     pub(crate) number: i64,
     pub(crate) handed_in: String,
     pub(crate) at: Moment,
+    /// How late it came, and what that leaves of its points.
+    pub(crate) late: Option<String>,
     pub(crate) picture: Picture,
     pub(crate) stream: Option<String>,
     pub(crate) cause: Option<String>,
@@ -54,6 +62,9 @@ pub struct SubmissionPage {
     pub(crate) newer: Option<String>,
     pub(crate) log_href: String,
     pub(crate) hints_href: String,
+    pub(crate) notes: NotesPiece,
+    /// What a trainer does with it.
+    pub(crate) judging: Option<JudgingPiece>,
 }
 
 pub(crate) struct AnswerView {
@@ -82,9 +93,28 @@ pub async fn show(
     scope: Scope,
     csrf: Csrf,
 ) -> Result<SubmissionPage> {
-    let (submission, grading) = (scope.submission()?, scope.grading()?);
+    page(&state, &viewer, &scope, &csrf, Typed::default()).await
+}
+
+/// The page, with what a trainer typed and was not taken.
+///
+/// # Errors
+/// Faults of ours.
+pub(crate) async fn page(
+    state: &AppState,
+    viewer: &Viewer,
+    scope: &Scope,
+    csrf: &Csrf,
+    typed: Typed,
+) -> Result<SubmissionPage> {
+    let submission = scope.submission()?;
+    // Counted before anything is read: what comes between is told by the stream.
+    let judged = state.store.judgements_of(submission.id).await?;
+    let grading = &state.store.latest_grading(submission.id).await?;
     let exercise = state.shelf.version(&submission.exercise, &grading.exercise_version).await?;
-    let (picture, seq) = picture(&state, &scope, &exercise, grading, None).await?;
+    let (picture, seq) = picture(state, scope, &exercise, grading, None).await?;
+    let notes = state.store.notes_of(submission.id).await?;
+    let now = state.clock.now();
     let student = if submission.person == viewer.person.id {
         None
     } else {
@@ -98,19 +128,21 @@ pub async fn show(
     };
     let here = format!("/submissions/{}", submission.id);
     let exercise_href = href(submission.cohort, &submission.exercise);
-    let frame = frame(&viewer, &scope, &csrf)
+    let frame = frame(viewer, scope, csrf)
         .to(&exercise_href, &exercise.title)
         .at(&here, format!("Submission {}", submission.number));
     Ok(SubmissionPage {
-        frame,
         exercise: exercise.title.clone(),
         exercise_href,
         student,
         number: submission.number,
         handed_in: handed_in(submission),
         at: Moment(submission.created_at),
-        stream: (!picture.is_done() || picture.awaits_review())
-            .then(|| format!("{here}/events?grading={}&after={seq}", grading.id)),
+        late: late(&scope.terms(state).await?, submission, grading),
+        stream: (!picture.is_done() || picture.awaits_review() || stays(submission, now))
+            .then(|| format!("{here}/events?grading={}&after={seq}&judged={judged}", grading.id)),
+        notes: NotesPiece::new(notes, picture.outline(), now),
+        judging: scope.sees_everything().then(|| JudgingPiece::new(frame.csrf.clone(), grading, typed)),
         picture,
         cause: grading.fault.clone().filter(|_| scope.sees_everything()),
         scoring: way_to_score(submission, grading).filter(|_| scope.sees_everything()),
@@ -119,13 +151,27 @@ pub async fn show(
         newer: sibling(submission.number + 1),
         log_href: format!("{here}/log.txt"),
         hints_href: format!("{here}/hints"),
+        frame,
     })
 }
 
-/// Which grading a page was drawn of.
+/// How long after it was handed in a page of a submission waits for what a trainer adds.
+const STAYS: TimeDelta = TimeDelta::days(1);
+
+fn stays(submission: &Submission, now: DateTime<Utc>) -> bool {
+    now - submission.created_at < STAYS
+}
+
+/// The outcome in a word.
+pub(crate) fn word(outcome: OutcomeKind) -> &'static str {
+    outcome_word(outcome)
+}
+
+/// Which grading a page was drawn of, and how much trainers had added to it.
 #[derive(Deserialize)]
 pub struct Drawn {
     grading: Option<Uuid>,
+    judged: Option<i64>,
 }
 
 /// `GET /submissions/{submission}/events`
@@ -141,8 +187,11 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Result<Response> {
     let (submission, grading) = (scope.submission()?, scope.grading()?);
-    if drawn.grading.is_some_and(|drawn| drawn != grading.id) {
-        // Graded anew since the page was drawn: another picture altogether.
+    let judged = state.store.judgements_of(submission.id).await?;
+    if drawn.grading.is_some_and(|drawn| drawn != grading.id)
+        || drawn.judged.is_some_and(|drawn| drawn != judged)
+    {
+        // Graded anew or changed by a trainer since the page was drawn: another picture altogether.
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
         return Ok((kind, "event: update\ndata: {\"reload\":true}\n\n").into_response());
     }
@@ -153,7 +202,12 @@ pub async fn events(
     let over = grading.state == GradingState::Done
         && state.store.events_after(grading.id, after, 1).await?.is_empty();
     let (picture, _) = picture(&state, &scope, &exercise, grading, (!over).then_some(after)).await?;
-    let teller = PageTeller { picture, grading: grading.id, looked: false };
+    let notes = state.store.notes_of(submission.id).await?.len();
+    let stays = stays(submission, state.clock.now());
+    // A page that says what it knows knows all that there is.
+    let looked = drawn.judged.is_some();
+    let clock = state.clock.clone();
+    let teller = PageTeller { picture, grading: grading.id, looked, notes, stays, clock };
     sse::grading(&state, &viewer, grading, after, teller).await
 }
 
@@ -202,7 +256,13 @@ async fn picture(
     grading: &Grading,
     until: Option<i64>,
 ) -> Result<(Picture, i64)> {
-    let audience = if scope.sees_everything() { Audience::Trainer } else { Audience::Student };
+    let audience = if scope.sees_everything() {
+        Audience::Trainer
+    } else if scope.terms(state).await?.hides_expected() {
+        Audience::KeptBack
+    } else {
+        Audience::Student
+    };
     let mut picture = Picture::new(outline(state, scope.submission()?, exercise).await?, audience);
     let stored = match until {
         Some(0) => Vec::new(),
@@ -306,6 +366,19 @@ fn seconds(grading: &Grading) -> Option<f64> {
     Some(took.as_seconds_f64())
 }
 
+/// "2 days late: 80 % of the points count, 3.2 of 4"
+fn late(terms: &Terms, submission: &Submission, grading: &Grading) -> Option<String> {
+    let lateness = terms.lateness(submission.created_at);
+    let told = terms::late(lateness)?;
+    let judged = matches!(grading.verdict, Some(Verdict::Passed | Verdict::Failed));
+    Some(if judged && lateness.percent < 100 {
+        let points = terms::hundredths(lateness.hundredths(grading.points.earned));
+        format!("{told}, {points} of {}", grading.points.possible)
+    } else {
+        told
+    })
+}
+
 fn handed_in(submission: &Submission) -> String {
     let what = match &submission.source {
         Source::Upload { file_name } => text::visible(file_name).into_owned(),
@@ -360,6 +433,11 @@ struct PageTeller {
     grading: Uuid,
     /// Whether the reviews were told once.
     looked: bool,
+    /// How many notes were told.
+    notes: usize,
+    /// Whether it goes on after the verdict.
+    stays: bool,
+    clock: Clock,
 }
 
 impl Teller for PageTeller {
@@ -368,19 +446,28 @@ impl Teller for PageTeller {
     }
 
     fn event(&mut self, json: &str) -> Option<Message> {
-        told(&self.picture.apply(&serde_json::from_str(json).ok()?))
+        let mut update = self.picture.apply(&serde_json::from_str(json).ok()?);
+        update.more = self.stays;
+        told(&update)
     }
 
     fn awaits_review(&self) -> bool {
-        self.picture.awaits_review()
+        self.stays || self.picture.awaits_review()
     }
 
-    fn reviewed(&mut self, grading: &Grading) -> Option<Message> {
+    fn reviewed(&mut self, grading: &Grading, notes: Vec<Note>) -> Option<Message> {
         if grading.id != self.grading {
             return told(&Update { reload: true, ..Update::default() });
         }
         let first = !std::mem::replace(&mut self.looked, true);
-        told(&self.picture.reviewed(grading.report.as_ref()?, first))
+        let mut update = self.picture.reviewed(grading.report.as_ref()?, first);
+        if std::mem::replace(&mut self.notes, notes.len()) != notes.len() {
+            let notes = NotesPiece::new(notes, self.picture.outline(), self.clock.now());
+            update.patches.push(Patch::anew("notes", &notes));
+            update.say.get_or_insert_with(|| "The trainer has added something.".into());
+        }
+        update.more = self.stays;
+        told(&update)
     }
 }
 

@@ -9,10 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::tabs::{Tab, Tabs};
 use crate::accounts::Role;
 use crate::exercises::Workshop;
 use crate::store::{Cell, CellState, Cohort, Member};
 use crate::web::page::Frame;
+use crate::web::terms;
 use crate::web::words::{Ago, count};
 use crate::web::{AppState, Csrf, Result, Scope, Viewer, body};
 
@@ -52,6 +54,7 @@ impl Wish {
 #[template(path = "trainer/grid.html")]
 pub struct GridPage {
     pub(crate) frame: Frame,
+    pub(crate) tabs: Tabs,
     pub(crate) cohort: String,
     pub(crate) summary: SummaryPiece,
     pub(crate) filters: FiltersPiece,
@@ -98,6 +101,7 @@ pub(crate) struct FiltersPiece {
 #[derive(Template)]
 #[template(path = "trainer/row.html")]
 pub(crate) struct RowPiece {
+    cohort: Uuid,
     person: Uuid,
     name: String,
     class: &'static str,
@@ -115,11 +119,12 @@ impl askama::filters::HtmlSafe for RowPiece {}
 /// One cell.
 enum Spot {
     Empty { gap: bool },
-    Filled { gap: bool, letter: &'static str, submission: Uuid, words: String },
+    Filled { gap: bool, late: bool, letter: &'static str, submission: Uuid, words: String },
 }
 
 /// Who does what, as far as the cells tell.
 pub(crate) struct Grid {
+    cohort: Uuid,
     workshop: String,
     /// Slugs in the workshop's order, and whether a section begins there.
     columns: Vec<(String, bool)>,
@@ -128,7 +133,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    pub(crate) fn new(workshop: &Workshop, members: &[Member], cells: Vec<Cell>) -> Self {
+    pub(crate) fn new(cohort: Uuid, workshop: &Workshop, members: &[Member], cells: Vec<Cell>) -> Self {
         let mut columns = Vec::new();
         for (index, section) in workshop.sections.iter().enumerate() {
             for (place, slug) in section.exercises.iter().enumerate() {
@@ -136,6 +141,7 @@ impl Grid {
             }
         }
         let mut grid = Self {
+            cohort,
             workshop: workshop.slug.clone(),
             columns,
             students: students(members),
@@ -181,14 +187,23 @@ impl Grid {
             None => Spot::Empty { gap: *gap },
             Some(cell) => {
                 let (letter, word) = letter(cell.state);
-                let points = format!("{} of {}", cell.points.earned, cell.points.possible);
+                let mut points = format!("{} of {}", cell.points.earned, cell.points.possible);
+                if let Some(late) = terms::late(cell.late) {
+                    points = format!("{points}, {late}");
+                }
                 let words = match cell.state {
                     CellState::Passed | CellState::Failed if cell.points.possible > 0 => {
                         format!("{word}, {points}")
                     }
                     _ => word.to_owned(),
                 };
-                Spot::Filled { gap: *gap, letter, submission: cell.latest_submission, words }
+                Spot::Filled {
+                    gap: *gap,
+                    late: cell.late.days > 0,
+                    letter,
+                    submission: cell.latest_submission,
+                    words,
+                }
             }
         });
         let seen = mine.values().map(|cell| cell.changed_at).max();
@@ -196,6 +211,7 @@ impl Grid {
         let stuck = Self::stuck(mine);
         let idle = self.idle(mine, now);
         RowPiece {
+            cohort: self.cohort,
             person,
             name: name.to_owned(),
             class: match (stuck.is_some(), idle) {
@@ -300,7 +316,7 @@ pub(crate) async fn load(state: &AppState, cohort: &Cohort) -> Result<Grid> {
     let workshop = state.shelf.workshop(cohort).await?;
     let members = state.store.members(cohort.id).await?;
     let cells = state.store.cells(cohort.id).await?;
-    Ok(Grid::new(&workshop, &members, cells))
+    Ok(Grid::new(cohort.id, &workshop, &members, cells))
 }
 
 /// `GET /cohorts/{cohort}/grid`
@@ -330,10 +346,8 @@ pub async fn show(
         gap: *gap,
     });
     Ok(GridPage {
-        frame: crate::web::student::board::frame(&viewer, &scope, &csrf)
-            .at(&here, "Cohort")
-            .to(super::reviews::queue_href(cohort.id), "Reviews")
-            .to(super::registries::href(cohort.id), "Registries"),
+        frame: crate::web::student::board::frame(&viewer, &scope, &csrf).at(&here, "Cohort"),
+        tabs: Tabs::at(cohort.id, Tab::Students),
         cohort: cohort.name.clone(),
         summary: grid.summary(),
         filters: grid.filters(&wish, now),
@@ -390,6 +404,7 @@ pub(crate) mod tests {
             submissions: attempts,
             attempts,
             points: Points { earned: 3, possible: 5 },
+            late: crate::terms::Lateness::NONE,
             latest_submission: Uuid::from_u128(person + 1000),
             changed_at: now() - TimeDelta::minutes(minutes),
         }
@@ -407,7 +422,7 @@ pub(crate) mod tests {
             cell(1, "ports-and-env", CellState::Failed, 3, 41),
             cell(2, "first-container", CellState::Running, 0, 1),
         ];
-        Grid::new(&workshop(), &members, cells)
+        Grid::new(Uuid::from_u128(77), &workshop(), &members, cells)
     }
 
     #[test]

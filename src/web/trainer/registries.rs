@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::tabs::{Tab, Tabs, frame};
 use crate::store::RegistryLogin;
 use crate::submissions::reference::Reference;
 use crate::submissions::remote::Credentials;
-use crate::web::page::{Frame, home_of};
+use crate::web::page::Frame;
 use crate::web::words::Ago;
 use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body};
 
@@ -22,6 +23,7 @@ const LONGEST: usize = 4096;
 #[template(path = "trainer/registries.html")]
 pub(crate) struct RegistriesPage {
     pub(crate) frame: Frame,
+    pub(crate) tabs: Tabs,
     pub(crate) action: String,
     pub(crate) rows: Vec<RegistryRow>,
     pub(crate) registry: String,
@@ -162,9 +164,8 @@ async fn page(
     let now = state.clock.now();
     let logins = state.store.registry_logins(cohort.id).await?;
     let page = RegistriesPage {
-        frame: Frame::new(Some(viewer), csrf)
-            .to(home_of(cohort.id, scope.role), format!("Cohort: {}", cohort.name))
-            .at(href(cohort.id), "Registries"),
+        frame: frame(viewer, scope, csrf).at(href(cohort.id), "Registries"),
+        tabs: Tabs::at(cohort.id, Tab::Registries),
         action: href(cohort.id),
         rows: logins.into_iter().map(|login| RegistryRow::new(login, now)).collect(),
         registry: change.registry,

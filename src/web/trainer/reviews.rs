@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use uuid::Uuid;
 
+use super::tabs::{Tab, Tabs, frame};
 use crate::checks::Kind;
 use crate::checks::essay::Essay;
 use crate::exercises::{CheckSpec, Exercise};
@@ -15,7 +16,7 @@ use crate::report::{CheckReport, OutcomeKind, Points, Review, Score};
 use crate::store::{self, Grading, Submission, WaitingReview};
 use crate::submissions::{Answer, Answers};
 use crate::text::visible;
-use crate::web::page::{Frame, home_of};
+use crate::web::page::Frame;
 use crate::web::words::{Ago, count};
 use crate::web::{AppState, Csrf, Error, Result, Scope, Viewer, body, markdown};
 
@@ -29,6 +30,7 @@ const MOST_TAPS: u32 = 6;
 #[template(path = "trainer/reviews.html")]
 pub struct ReviewsPage {
     pub(crate) frame: Frame,
+    pub(crate) tabs: Tabs,
     pub(crate) about: String,
     pub(crate) rows: Vec<WaitingRow>,
 }
@@ -113,6 +115,7 @@ pub async fn list(
     let rows: Vec<WaitingRow> = rows.collect();
     Ok(ReviewsPage {
         frame: frame(&viewer, &scope, &csrf).at(queue_href(scope.cohort.id), "Reviews"),
+        tabs: Tabs::at(scope.cohort.id, Tab::Reviews),
         about: match rows.len() {
             0 => scope.cohort.name.clone(),
             some => format!(
@@ -382,11 +385,6 @@ fn after(waiting: &[WaitingReview], this: Uuid) -> Option<Uuid> {
     let place = waiting.iter().position(|one| one.submission == this).map_or(0, |place| place + 1);
     let (before, behind) = waiting.split_at(place.min(waiting.len()));
     behind.iter().chain(before).map(|one| one.submission).find(|other| *other != this)
-}
-
-fn frame(viewer: &Viewer, scope: &Scope, csrf: &Csrf) -> Frame {
-    let cohort = &scope.cohort;
-    Frame::new(Some(viewer), csrf).to(home_of(cohort.id, scope.role), format!("Cohort: {}", cohort.name))
 }
 
 pub(crate) fn href(submission: Uuid) -> String {
