@@ -13,6 +13,7 @@ mod graded;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use app::{App, Client, FILES, QUESTIONS, log, report, zip};
 use browser::{Browser, PHONE_WIDTH, Setup};
@@ -22,7 +23,7 @@ use drydock::exercises::Exercise;
 use drydock::grading::worker::{EngineGrader, Worker};
 use drydock::live::Event;
 use drydock::report::Phase;
-use thirtyfour::{Cookie, Key, TypingData};
+use thirtyfour::{By, Cookie, Key, TypingData};
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "a long walk home";
@@ -118,6 +119,12 @@ async fn no_page_is_wider_than_a_phone() {
     let sent = student.post_json(&path, &answers).await.json();
     let submission = format!("/submissions/{}", sent["id"].as_str().unwrap());
     graded::grade_queued(&app).await;
+    let version = app.store().versions(FILES).await.unwrap()[0].version.clone();
+    let folder = app.store().exercise_folder(FILES, &version).await.unwrap();
+    let limits = &drydock::exercises::FOLDER_LIMITS;
+    let changed =
+        folder.with_file(&format!("{}/wide", "deep".repeat(30)), &"w".repeat(400).into(), true, limits);
+    app.store().create_draft(FILES, &changed.unwrap(), None, "a test").await.unwrap();
     let phone = Browser::open(Setup::Phone).await;
     let theirs = [cohort.clone(), format!("{cohort}/exercises/{QUESTIONS}"), submission.clone()];
     let trainers = [
@@ -128,6 +135,19 @@ async fn no_page_is_wider_than_a_phone() {
         "/cohorts".to_owned(),
         "/admin".to_owned(),
         "/admin/kinds".to_owned(),
+        "/admin/exercises".to_owned(),
+        format!("/admin/exercises/{FILES}"),
+        format!("/admin/exercises/{FILES}/files"),
+        format!("/admin/exercises/{FILES}/diff?from={version}&to=draft"),
+        "/admin/workshops".to_owned(),
+        "/admin/workshops/basics".to_owned(),
+        "/admin/cohorts".to_owned(),
+        format!("/admin{cohort}"),
+        "/admin/people".to_owned(),
+        "/admin/people/import".to_owned(),
+        "/admin/engine".to_owned(),
+        "/admin/audit".to_owned(),
+        "/account/tokens".to_owned(),
     ];
     for (client, pages) in [(&student, &theirs[..]), (&admin, &trainers)] {
         enter(&phone, &app, client).await;
@@ -139,6 +159,74 @@ async fn no_page_is_wider_than_a_phone() {
         }
     }
     phone.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exercise_is_written_with_its_mistakes_at_their_line() {
+    let app = App::start().await;
+    let admin = app.admin("Abe").await;
+    let desk = Browser::open(Setup::Desk).await;
+    enter(&desk, &app, &admin).await;
+    desk.goto(app.url("/admin/exercises")).await.unwrap();
+    desk.fill("#new-slug", "typed").await;
+    desk.click("form[action='/admin/exercises'] button").await;
+    desk.until_shows(".gutter", "1").await;
+    desk.mark().await;
+    desk.fill("#text", "title: Typed\nsubmit: [upload]\nchekcs: []\n").await;
+    desk.until_shows("#mistakes", "Line 3, column 1").await;
+    desk.until_shows(".gutter .bad:nth-child(3)", "3").await;
+    desk.until_shows("#editor-state", "Not saved").await;
+    assert!(desk.is_marked().await, "told while typing");
+    desk.one("#text").await.send_keys(thirtyfour::Key::Control + "s").await.unwrap();
+    desk.until_shows(".notice.is-passed", "Saved").await;
+    let draft = app.store().draft("typed").await.unwrap().unwrap();
+    let content = app.store().content(&draft.folder_sha256).await.unwrap();
+    assert_eq!(content.file("exercise.yaml").unwrap(), "title: Typed\nsubmit: [upload]\nchekcs: []\n");
+    desk.goto(app.url("/admin/exercises/typed/files?path=README.md")).await.unwrap();
+    desk.fill("#text", "# Typed\n\nBe *bold*.").await;
+    desk.until_shows("#preview em", "bold").await;
+    desk.click("#editor button[value=save]").await;
+    desk.until_shows(".notice.is-passed", "Saved").await;
+    desk.close().await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workshop_is_put_in_order_by_keyboard_and_by_drag() {
+    let app = App::start().await;
+    let admin = app.admin("Abe").await;
+    let desk = Browser::open(Setup::Desk).await;
+    enter(&desk, &app, &admin).await;
+    let order = async || app.store().workshop("basics").await.unwrap().unwrap().sections[0].exercises.clone();
+    assert_eq!(order().await, [FILES, QUESTIONS]);
+    desk.goto(app.url("/admin/workshops/basics")).await.unwrap();
+    let handle = desk.one(".item .handle").await;
+    handle.send_keys(thirtyfour::Key::Down + "").await.unwrap();
+    desk.until_shows("#unsaved", "Not published yet").await;
+    desk.click("form#workshop-order > .actions button[value=publish]").await;
+    desk.until_at(&app.url("/admin/workshops/basics?saved")).await;
+    assert_eq!(order().await, [QUESTIONS, FILES]);
+    let handles = desk.find_all(By::Css(".item .handle")).await.unwrap();
+    desk.action_chain()
+        .click_and_hold_element(&handles[1])
+        .move_to_element_center(&handles[0])
+        .move_by_offset(0, -8)
+        .release()
+        .perform()
+        .await
+        .unwrap();
+    desk.until_shows("#unsaved", "Not published yet").await;
+    desk.click("form#workshop-order > .actions button[value=publish]").await;
+    desk.until_at(&app.url("/admin/workshops/basics?saved")).await;
+    for _ in 0..100 {
+        if order().await == [FILES, QUESTIONS] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(order().await, [FILES, QUESTIONS]);
+    desk.close().await;
     app.stop().await;
 }
 

@@ -79,33 +79,32 @@ impl Store {
     pub async fn admit(&self, newcomers: &[Newcomer], by: Option<Uuid>) -> Result<()> {
         let mut tx = self.write().await?;
         for one in newcomers {
-            let person = match &one.password_hash {
-                Some(hash) => {
-                    let person = self.insert_person(&mut tx, &one.name, hash, one.admin).await?;
-                    let deed = Deed {
-                        by,
-                        action: "person.created",
-                        cohort: None,
-                        subject: one.name.clone(),
-                        details: json!({"admin": one.admin}),
-                    };
-                    self.insert_record(&mut tx, deed).await?;
-                    person.id
-                }
-                None => {
-                    let known: Option<Uuid> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT id FROM people WHERE name_key = $1")
-                            .bind(name_key(&one.name))
-                            .fetch_optional(&mut **db)
-                            .await)?;
-                    known.ok_or(Error::NotFound { what: "person" })?
-                }
-            };
+            if let Some(hash) = &one.password_hash {
+                self.insert_person(&mut tx, &one.name, hash, one.admin).await?;
+                let deed = Deed {
+                    by,
+                    action: "person.created",
+                    cohort: None,
+                    subject: one.name.clone(),
+                    details: json!({"admin": one.admin}),
+                };
+                self.insert_record(&mut tx, deed).await?;
+            }
+            let person = self.person_id(&mut tx, &one.name).await?;
             if let Some((cohort, role)) = one.cohort {
                 self.insert_member(&mut tx, cohort, person, role).await?;
                 self.member_deed(&mut tx, "member.added", cohort, person, role, by).await?;
             }
         }
         self.commit(tx).await
+    }
+
+    async fn person_id(&self, tx: &mut Writing, name: &str) -> Result<Uuid> {
+        let known: Option<Uuid> = on!(&mut tx.db, db => sqlx::query_scalar("SELECT id FROM people WHERE name_key = $1")
+                .bind(name_key(name))
+                .fetch_optional(&mut **db)
+                .await)?;
+        known.ok_or(Error::NotFound { what: "person" })
     }
 
     async fn member_deed(

@@ -91,6 +91,14 @@ on_both! {
         assert_eq!(store.job(job.id).await.unwrap().attempt, 1, "given back, it does not count");
     }
 
+    async fn what_waits_for_later_is_done_now_when_it_is_asked_for_again(house) {
+        let later = NewJob { delay: Duration::from_mins(5), ..verify("new", None) };
+        let job = house.store.ask(later).await.unwrap();
+        assert!(house.store.claim_job("w", LEASE).await.unwrap().is_none());
+        assert_eq!(house.store.ask(verify("new", None)).await.unwrap().id, job.id);
+        assert_eq!(house.store.claim_job("w", LEASE).await.unwrap().unwrap().0.id, job.id);
+    }
+
     async fn a_job_for_one_worker_is_left_alone_by_others(house) {
         let new = NewJob { kind: JobKind::Doctor, worker: Some("here"), ..verify("host", None) };
         house.store.ask(new).await.unwrap();

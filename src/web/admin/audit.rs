@@ -39,6 +39,7 @@ const THINGS: [(&str, &str); 11] = [
 pub(crate) struct AuditPage {
     pub(crate) frame: Frame,
     pub(crate) sections: Sections,
+    pub(crate) things: &'static [(&'static str, &'static str)],
     pub(crate) rows: Vec<RecordRow>,
     pub(crate) by: String,
     pub(crate) unknown: bool,
@@ -47,12 +48,6 @@ pub(crate) struct AuditPage {
     pub(crate) action: String,
     pub(crate) more: Option<String>,
     pub(crate) first: Option<String>,
-}
-
-impl AuditPage {
-    fn things(&self) -> &'static [(&'static str, &'static str)] {
-        &THINGS
-    }
 }
 
 pub(crate) struct RecordRow {
@@ -123,6 +118,7 @@ pub async fn show(
     let page = AuditPage {
         frame: frame(&viewer, &csrf, "/admin/audit", "Audit log"),
         sections: Sections::at("/admin/audit"),
+        things: &THINGS,
         rows: rows.collect(),
         first: (!wish.before.is_empty()).then(|| wish.address("")),
         more,

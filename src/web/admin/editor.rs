@@ -71,8 +71,8 @@ pub(crate) struct TreeRow {
     pub(crate) name: String,
     /// How deep in the tree, from 1.
     pub(crate) depth: usize,
-    pub(crate) folder: bool,
-    pub(crate) executable: bool,
+    /// What stands behind the name: `/` of a folder, ` *` of what can be executed.
+    pub(crate) sign: &'static str,
     pub(crate) current: bool,
     pub(crate) bad: bool,
 }
@@ -143,9 +143,12 @@ async fn page(viewer: &Viewer, csrf: &Csrf, slug: &str, folder: &Content, path: 
         let name = whole.rsplit('/').next().unwrap_or(&whole).to_owned();
         TreeRow {
             href: text.map(|path| file_href(slug, path)),
-            depth: (raw.iter().filter(|byte| **byte == b'/').count() + 1).min(8),
-            folder: *entry == Entry::Directory,
-            executable: matches!(entry, Entry::File { executable: true, .. }),
+            depth: raw.split(|byte| *byte == b'/').count().min(8),
+            sign: match entry {
+                Entry::Directory => "/",
+                Entry::File { executable: true, .. } => " *",
+                _ => "",
+            },
             current: text == Some(path),
             bad: text.is_some_and(bad),
             name,

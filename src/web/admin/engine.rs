@@ -185,11 +185,11 @@ fn card(worker: &Worker, found: Option<&Examined>, now: DateTime<Utc>) -> Worker
         looked: found.and_then(|found| found.images_at).map(|at| Ago { at, now }),
         missing: images.iter().filter(|image| image.state != "there").count(),
         images: images.into_iter().map(image_row).collect(),
-        points: points.into_iter().map(point_row).collect(),
+        points: points.iter().map(point_row).collect(),
     }
 }
 
-fn point_row(point: Point) -> PointRow {
+fn point_row(point: &Point) -> PointRow {
     let (shape, grade) = match point.grade.as_str() {
         "pass" => (Shape::Passed, "PASS"),
         "fail" => (Shape::Failed, "FAIL"),
@@ -357,11 +357,14 @@ pub async fn events(State(state): State<AppState>, viewer: Viewer) -> Result<Res
     sse::messages(&state, &viewer, messages)
 }
 
+/// A worker, and when it last measured its engine and looked for images.
+type Found = (String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
 struct Watching {
     state: AppState,
     shown: Option<String>,
     /// When each worker last found something out.
-    examined: Option<Vec<(String, Option<DateTime<Utc>>, Option<DateTime<Utc>>)>>,
+    examined: Option<Vec<Found>>,
 }
 
 impl Watching {
@@ -383,7 +386,7 @@ impl Watching {
 
     async fn look(&mut self) -> Result<Option<Update>> {
         let examined = self.state.store.workers_examined().await?;
-        let mut examined: Vec<_> =
+        let mut examined: Vec<Found> =
             examined.into_iter().map(|one| (one.id, one.doctor_at, one.images_at)).collect();
         examined.sort();
         if self.examined.as_ref().is_some_and(|before| *before != examined) {

@@ -334,13 +334,12 @@ pub async fn verify(
     csrf: Csrf,
     body::Path(slug): body::Path<String>,
 ) -> Result<Response> {
-    let content = match state.store.draft(&slug).await? {
-        Some(draft) => draft.folder_sha256,
-        None => {
-            let published = state.store.published_exercises().await?;
-            let found = published.into_iter().find(|one| one.slug == slug);
-            found.ok_or_else(|| Error::no_such("exercise"))?.folder_sha256
-        }
+    let content = if let Some(draft) = state.store.draft(&slug).await? {
+        draft.folder_sha256
+    } else {
+        let published = state.store.published_exercises().await?;
+        let found = published.into_iter().find(|one| one.slug == slug);
+        found.ok_or_else(|| Error::no_such("exercise"))?.folder_sha256
     };
     let done = async {
         let folder = state.store.content(&content).await?;

@@ -1,6 +1,8 @@
 //! The folder of an exercise as its author sees it: what is wrong with it, which files it has, and what
 //! a form brings.
 
+use std::fmt::Write as _;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
 use serde::Serialize;
@@ -98,7 +100,10 @@ pub(crate) fn mark_of(entry: Option<&Entry>) -> String {
             hash.update(target);
         }
     }
-    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().take(12).fold(String::new(), |mut mark, byte| {
+        let _ = write!(mark, "{byte:02x}");
+        mark
+    })
 }
 
 /// The text of a file, where it is one that can be edited as such.

@@ -2,6 +2,7 @@
 //! changed unless all of them are good.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 
 use askama::Template;
 use axum::extract::State;
@@ -61,7 +62,7 @@ impl Judged {
         }
         if let Some((_, name, role)) = &self.cohort {
             let role = if *role == Role::Trainer { "a trainer" } else { "a student" };
-            said.push_str(&format!(", joins {name} as {role}"));
+            let _ = write!(said, ", joins {name} as {role}");
         }
         said
     }

@@ -10,6 +10,7 @@ use crate::web::{Csrf, Viewer};
 #[template(path = "admin/sections.html")]
 pub(crate) struct Sections {
     here: &'static str,
+    all: &'static [(&'static str, &'static str)],
 }
 
 impl askama::filters::HtmlSafe for Sections {}
@@ -28,11 +29,7 @@ const ALL: [(&str, &str); 9] = [
 
 impl Sections {
     pub(crate) fn at(here: &'static str) -> Self {
-        Self { here }
-    }
-
-    fn all(&self) -> &'static [(&'static str, &'static str)] {
-        &ALL
+        Self { here, all: &ALL }
     }
 }
 

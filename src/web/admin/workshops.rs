@@ -287,7 +287,6 @@ impl Act {
             sections.get(section).is_some_and(|part| exercise < part.exercises.len())
         };
         match *self {
-            Self::Publish => {}
             Self::Up(section, exercise) if there(sections, section, exercise) => {
                 if exercise > 0 {
                     sections[section].exercises.swap(exercise - 1, exercise);

@@ -11,7 +11,7 @@ const on = (selector, start) => {
 on("[data-live]", async (main) => (await import("./live.js")).live(main));
 on(".console", async (part) => (await import("./log.js")).log(part));
 on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
-on("#workshop", async (form) => (await import("./workshop.js")).workshop(form));
+on("#workshop-order", async (form) => (await import("./workshop.js")).workshop(form));
 on("#people-import", (form) => {
   // A file is read into the list, where it can be looked at and mended.
   form.querySelector("#file").addEventListener("change", async (event) => {
