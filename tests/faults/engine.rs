@@ -24,6 +24,17 @@ builder = "classic"
 pull = false
 "#;
 
+/// As many attempts, with as much time between them, as there are where nobody says.
+const USUAL: &str = r#"
+[worker]
+slots = 1
+
+[sandbox]
+warm_pods = 1
+builder = "classic"
+pull = false
+"#;
+
 /// One installation on an engine that may be killed.
 struct Scene {
     engine: PrivateEngine,
@@ -34,12 +45,12 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        Self::set_on(PrivateEngine::start(&["busybox:1.37"])).await
+        Self::set_on(PrivateEngine::start(&["busybox:1.37"]), SETTINGS).await
     }
 
-    async fn set_on(engine: PrivateEngine) -> Self {
+    async fn set_on(engine: PrivateEngine, settings: &str) -> Self {
         let installation =
-            Installation::on_engine(Database::Sqlite, SETTINGS, &[SLOW], Some(engine.host())).await;
+            Installation::on_engine(Database::Sqlite, settings, &[SLOW], Some(engine.host())).await;
         let server = installation.serve(&[]);
         let store = installation.store().await;
         Self { engine, installation, server, store }
@@ -155,16 +166,19 @@ async fn an_engine_restarted_under_running_containers_costs_only_time() {
 }
 
 async fn restarted_in_every_phase(engine: PrivateEngine) {
-    let mut scene = Scene::set_on(engine).await;
+    let mut scene = Scene::set_on(engine, USUAL).await;
     for phase in [Phase::Build, Phase::Run, Phase::Disturb] {
         for away in [Duration::ZERO, Duration::from_secs(3)] {
             let grading = scene.hand_in().await;
             scene.in_phase(grading, phase).await;
             // Into the middle of it.
             tokio::time::sleep(Duration::from_millis(300)).await;
+            let watch = Clock::system().stopwatch();
             scene.engine.stop();
+            let stopped = watch.elapsed();
             tokio::time::sleep(away).await;
             scene.engine.up();
+            println!("{phase:?}: stopped in {stopped:.1?}, back after {:.1?}", watch.elapsed());
             let seen = scene.installation.done(&scene.server, grading).await;
             assert_eq!(seen["verdict"], "passed", "{phase:?}, {away:?}: {seen:#}");
             let happened = events(&scene.store, grading).await;
