@@ -142,7 +142,16 @@ pub async fn grade(job: Job<'_>, engine: Option<&Engine>, clock: &Clock) -> Grad
             walk.phases(&mut course, fetch).await;
         }
     }
-    let (report, cause) = course.into_report();
+    let (mut report, mut cause) = course.into_report();
+    // What a container's end told is only worth something if the engine did not end it.
+    if report.verdict == Verdict::Failed
+        && let (Some(engine), true) = (engine, needed)
+        && let Err(error) = engine.stays().await
+    {
+        let graded = Graded::from_cause(exercise, Cause::platform(&error), clock);
+        (report, cause) =
+            (Report { phases: report.phases, engine: report.engine, ..graded.report }, graded.cause);
+    }
     let peak_memory = sandbox.as_ref().and_then(Sandbox::peak_memory);
     Graded { report, cause, peak_memory, sandbox }
 }

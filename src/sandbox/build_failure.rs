@@ -73,8 +73,9 @@ const DOCKERFILE_WORDS: [&str; 23] = [
 const FORWARDED: [&str; 3] = ["forwarded from the client", "unset ssh", "sshforward"];
 
 /// Messages about a step that could not even begin.
-const START_WORDS: [&str; 8] = [
+const START_WORDS: [&str; 9] = [
     "oci runtime create failed",
+    "too many links in",
     "runc create failed",
     "unable to start container process",
     "unable to find user",

@@ -30,6 +30,8 @@ pub(super) const CALL: Duration = Duration::from_secs(30);
 pub(super) const SLOW_CALL: Duration = Duration::from_mins(3);
 /// How long an image that the exercise or an admin names may take to come from its registry.
 pub(super) const PULL: Duration = Duration::from_mins(10);
+/// How long the engine may take to answer over a new connection, however hard the machine works.
+const NEWCOMER: Duration = Duration::from_secs(10);
 /// The oldest API this room is written for and tried with (Docker 20.10).
 const OLDEST_API: (usize, usize) = (1, 41);
 
@@ -146,6 +148,24 @@ impl Engine {
     /// [`Error::Unreachable`] when it does not answer within two seconds.
     pub async fn ping(&self) -> Result<(), Error> {
         self.inner.ping().await
+    }
+
+    /// Whether the engine is there for newcomers too. One that is being stopped in good order is not, but answers on
+    /// the connections that it has, to the last, while it ends every container as if that had ended by itself.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it does not answer over a new connection.
+    pub async fn stays(&self) -> Result<(), Error> {
+        let unreachable = |cause: String| Error::Unreachable { endpoint: self.inner.endpoint.clone(), cause };
+        let newcomer = Docker::connect_with_host(&self.inner.endpoint)
+            .map_err(|error| unreachable(error.to_string()))?;
+        match tokio::time::timeout(NEWCOMER, newcomer.ping()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => {
+                Err(unreachable(format!("no answer to a new connection within {} s", NEWCOMER.as_secs())))
+            }
+        }
     }
 
     /// What this engine is.

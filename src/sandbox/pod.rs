@@ -140,6 +140,9 @@ pub(super) async fn create_probe(
         attach_stdin: Some(true),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
+        // As process 1 it hears no other signal. An engine that is stopped in good order waits ten seconds for each
+        // that does not end.
+        stop_signal: Some("SIGKILL".into()),
         host_config: body
             .host_config
             .map(|host| HostConfig { runtime: Some(engine.own_runtime().to_owned()), ..host }),

@@ -63,6 +63,39 @@ pub fn slow_work() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Only asks that it goes on running. Passes with [`polite_work`], which ends at once where it is asked to.
+pub const POLITE: (&str, &[(&str, &str)]) = (
+    "politely",
+    &[
+        ("solution/Dockerfile", "FROM busybox:1.37\n"),
+        ("README.md", "# Politely\n\nHand it in.\n"),
+        (
+            "exercise.yaml",
+            r#"
+title: Politely
+summary: It runs for a while.
+minutes: 1
+objectives: [patience]
+submit: [upload]
+build: {}
+stack: {services: {app: {}}}
+limits: {memory: 128MiB, build_time: 60s, run_time: 60s}
+checks:
+  - stays_up: {for: 4s}
+    id: run
+    title: It runs
+    hint: It runs.
+"#,
+        ),
+    ],
+);
+
+/// What passes [`POLITE`].
+pub fn polite_work() -> Vec<(&'static str, Vec<u8>)> {
+    let start = "trap 'exit 1' TERM; while :; do sleep 0.1; done";
+    vec![("Dockerfile", format!("FROM busybox:1.37\nCMD {start}\n").into_bytes())]
+}
+
 /// Nothing is built or run: only a file is read.
 pub const QUICK: (&str, &[(&str, &str)]) = (
     "quickly",

@@ -8,7 +8,7 @@ use drydock::report::Phase;
 use drydock::store::{GradingState, Store};
 use uuid::Uuid;
 
-use super::drills::{SLOW, slow_work};
+use super::drills::{POLITE, SLOW, polite_work, slow_work};
 use crate::server::{Database, Installation, PATIENCE, PrivateEngine, Process, events, wait_for_event};
 
 const SETTINGS: &str = r#"
@@ -17,6 +17,17 @@ slots = 1
 lease = "5s"
 attempts = 3
 backoff = "2s"
+
+[sandbox]
+warm_pods = 1
+builder = "classic"
+pull = false
+"#;
+
+/// As many attempts, with as much time between them, as there are where nobody says.
+const USUAL: &str = r#"
+[worker]
+slots = 1
 
 [sandbox]
 warm_pods = 1
@@ -34,22 +45,25 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        Self::set_on(PrivateEngine::start(&["busybox:1.37"])).await
+        Self::set_on(PrivateEngine::start(&["busybox:1.37"]), SETTINGS).await
     }
 
-    async fn set_on(engine: PrivateEngine) -> Self {
+    async fn set_on(engine: PrivateEngine, settings: &str) -> Self {
         let installation =
-            Installation::on_engine(Database::Sqlite, SETTINGS, &[SLOW], Some(engine.host())).await;
+            Installation::on_engine(Database::Sqlite, settings, &[SLOW, POLITE], Some(engine.host())).await;
         let server = installation.serve(&[]);
         let store = installation.store().await;
         Self { engine, installation, server, store }
     }
 
     async fn hand_in(&self) -> Uuid {
-        let work = slow_work();
+        self.hand_in_for(SLOW.0, &slow_work()).await
+    }
+
+    async fn hand_in_for(&self, exercise: &str, work: &[(&str, Vec<u8>)]) -> Uuid {
         let files: Vec<(&str, &[u8])> =
             work.iter().map(|(path, content)| (*path, content.as_slice())).collect();
-        self.installation.hand_in(&self.server, SLOW.0, &files).await
+        self.installation.hand_in(&self.server, exercise, &files).await
     }
 
     async fn in_phase(&self, grading: Uuid, phase: Phase) {
@@ -154,17 +168,48 @@ async fn an_engine_restarted_under_running_containers_costs_only_time() {
     restarted_in_every_phase(PrivateEngine::live_restoring(&["busybox:1.37"])).await;
 }
 
+/// The engine's signal ends a program that heeds it long before the engine itself is gone, and that it does not run
+/// any more is all that was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_ends_that_is_stopped_has_not_ended_by_itself() {
+    let mut scene = Scene::set_on(PrivateEngine::start(&["busybox:1.37"]), USUAL).await;
+    // Does not end when it is asked to: the engine waits for it, and answers those that it knows meanwhile.
+    let waited_for = scene.installation.docker(&[
+        "run",
+        "--detach",
+        "--network",
+        "none",
+        "--stop-timeout",
+        "4",
+        "busybox:1.37",
+        "sleep",
+        "600",
+    ]);
+    let grading = scene.hand_in_for(POLITE.0, &polite_work()).await;
+    scene.in_phase(grading, Phase::Run).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    scene.engine.stop();
+    scene.engine.up();
+    let seen = scene.installation.done(&scene.server, grading).await;
+    assert_eq!(seen["verdict"], "passed", "{seen:#}");
+    scene.installation.docker(&["rm", "--force", waited_for.trim()]);
+    scene.strike().await;
+}
+
 async fn restarted_in_every_phase(engine: PrivateEngine) {
-    let mut scene = Scene::set_on(engine).await;
+    let mut scene = Scene::set_on(engine, USUAL).await;
     for phase in [Phase::Build, Phase::Run, Phase::Disturb] {
         for away in [Duration::ZERO, Duration::from_secs(3)] {
             let grading = scene.hand_in().await;
             scene.in_phase(grading, phase).await;
             // Into the middle of it.
             tokio::time::sleep(Duration::from_millis(300)).await;
+            let watch = Clock::system().stopwatch();
             scene.engine.stop();
+            let stopped = watch.elapsed();
             tokio::time::sleep(away).await;
             scene.engine.up();
+            println!("{phase:?}: stopped in {stopped:.1?}, back after {:.1?}", watch.elapsed());
             let seen = scene.installation.done(&scene.server, grading).await;
             assert_eq!(seen["verdict"], "passed", "{phase:?}, {away:?}: {seen:#}");
             let happened = events(&scene.store, grading).await;
