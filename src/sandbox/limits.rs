@@ -116,6 +116,17 @@ pub(super) fn ulimits(
         .collect()
 }
 
+/// Threads of gVisor itself, which the engine counts with the student's: as many as its kernel has calls of the host's
+/// under way. Without room for them it is not the student's program that ends at the limit, but its kernel: a small
+/// server at rest already has 70.
+const GVISOR_THREADS: i64 = 256;
+
+/// The limit on processes and threads as the engine is told it.
+pub(super) fn pids_limit(pids: u32, runtime: &str) -> i64 {
+    let own = if runtime.contains("runsc") { GVISOR_THREADS } else { 0 };
+    i64::from(pids) + own
+}
+
 /// The host side of a student's container, before network and namespaces are set.
 pub(super) fn student(limits: &Limits, cap_add: &[String], runtime: &str) -> HostConfig {
     HostConfig {
@@ -125,6 +136,7 @@ pub(super) fn student(limits: &Limits, cap_add: &[String], runtime: &str) -> Hos
         // Output is read through the attached stream; nothing is written to the host's disk.
         log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
         runtime: Some(runtime.to_owned()),
+        pids_limit: Some(pids_limit(limits.pids, runtime)),
         ulimits: Some(ulimits(&IndexMap::new(), limits.memory_bytes, Some(limits.disk_bytes))),
         ..bounded(limits.memory_bytes, limits.cpu_millis, limits.pids)
     }
@@ -175,6 +187,7 @@ mod tests {
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(500_000_000));
         assert_eq!(host.pids_limit, Some(64));
+        assert_eq!(student(&limits(), &[], "runsc").pids_limit, Some(64 + GVISOR_THREADS));
         assert_eq!(host.binds, None);
         assert_eq!(host.devices, None);
         assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));

@@ -8,6 +8,7 @@ use bollard::models::ContainerInspectResponse;
 use super::hostile::LOOKS_CPU_MILLIS;
 use super::{PIDS_LIMIT, Point, Rule, Subject};
 use crate::sandbox::builder::MEASURE_LIMIT_BYTES;
+use crate::sandbox::limits::pids_limit;
 use crate::sandbox::protocol::Seen;
 use crate::ulimits::OPEN_FILES;
 
@@ -165,7 +166,7 @@ fn as_asked(made: &ContainerInspectResponse, runtime: &str) -> Point {
         ),
         (of_host(&host.uts_mode) || of_host(&host.userns_mode), "it has the host's name or users"),
         (host.memory != memory || host.memory_swap != memory, "its memory is not bounded as asked"),
-        (host.pids_limit != Some(i64::from(PIDS_LIMIT)), "its processes are not bounded as asked"),
+        (host.pids_limit != Some(pids_limit(PIDS_LIMIT, runtime)), "its processes are not bounded as asked"),
         (
             host.nano_cpus != Some(i64::from(LOOKS_CPU_MILLIS) * 1_000_000),
             "its processors are not bounded as asked",
