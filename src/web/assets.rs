@@ -42,6 +42,7 @@ static ASSETS: LazyLock<(String, BTreeMap<String, Asset>)> = LazyLock::new(|| {
     let scripts = scripts![
         "app.js",
         "copy.js",
+        "countdown.js",
         "grid.js",
         "keys.js",
         "live.js",

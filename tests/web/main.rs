@@ -5,10 +5,12 @@ mod app;
 
 mod addresses;
 mod api;
+mod gradebook;
 mod graded;
 mod insight;
 mod notes;
 mod pages;
+mod projector;
 mod regrades;
 mod reviews;
 mod secrets;

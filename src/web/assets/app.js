@@ -12,6 +12,7 @@ on("[data-live]", async (main) => (await import("./live.js")).live(main));
 on(".console", async (part) => (await import("./log.js")).log(part));
 on("#hand-in", async (form) => (await import("./upload.js")).upload(form));
 on("[data-key], [data-save]", async () => (await import("./keys.js")).keys());
+on("#countdown", async (time) => (await import("./countdown.js")).countdown(time));
 on("form[data-zones]", async () => (await import("./zones.js")).zones());
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 
