@@ -48,7 +48,7 @@ pub(crate) struct Columns {
     pub(crate) title: &'static str,
     pub(crate) about: String,
     pub(crate) parts: Vec<Part>,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) spans: Vec<Column>,
 }
 
 /// One span of time.
@@ -81,6 +81,7 @@ const LEFT: f64 = 236.0;
 const RIGHT: f64 = 660.0;
 const LINE: f64 = 30.0;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as a template passes it")]
 impl Bars {
     fn height(&self) -> f64 {
         as_number(self.rows.len()) * LINE + 8.0
@@ -118,13 +119,14 @@ impl Bars {
 const FLOOR: f64 = 180.0;
 const CEILING: f64 = 16.0;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as a template passes it")]
 impl Columns {
     fn most(&self) -> usize {
-        self.columns.iter().map(|column| column.values.iter().sum()).max().unwrap_or_default()
+        self.spans.iter().map(|column| column.values.iter().sum()).max().unwrap_or_default()
     }
 
     fn width(&self) -> f64 {
-        800.0 / as_number(self.columns.len().max(1))
+        800.0 / as_number(self.spans.len().max(1))
     }
 
     fn middle(&self, index: &usize) -> String {
@@ -135,7 +137,7 @@ impl Columns {
         let scale = (FLOOR - CEILING) / as_number(self.most().max(1));
         let mut y = FLOOR;
         let mut rects = Vec::new();
-        for (value, part) in self.columns[*index].values.iter().zip(&self.parts) {
+        for (value, part) in self.spans[*index].values.iter().zip(&self.parts) {
             let height = as_number(*value) * scale;
             y -= height;
             if height > 0.0 {
@@ -195,7 +197,7 @@ mod tests {
             title: "Title",
             about: "About".into(),
             parts: vec![Part { name: "passed", class: "p" }, Part { name: "not", class: "f" }],
-            columns: vec![column([2, 2]), column([1, 0])],
+            spans: vec![column([2, 2]), column([1, 0])],
         };
         let rects = columns.rects(&0);
         assert_eq!((rects[0].y.as_str(), rects[1].y.as_str()), ("98.0", "16.0"));

@@ -116,7 +116,7 @@ fn over_time(all: &[HandedIn]) -> Option<Columns> {
             Part { name: "not yet", class: "failed" },
             Part { name: "not judged", class: "skipped" },
         ],
-        columns,
+        spans: columns,
     })
 }
 
@@ -261,8 +261,8 @@ mod tests {
             [(0, 1, "1 Mar, 08:00 UTC"), (100, 21, "1 Mar, 08:00 UTC"), (60 * 24 * 30, 31, "1 Mar 2026 UTC")]
         {
             let plot = over_time(&[handed_in(1, 0, None), handed_in(1, minutes, None)]).unwrap();
-            assert_eq!((plot.columns.len(), plot.columns[0].name.as_str()), (columns, begin), "{minutes}");
-            let sum: usize = plot.columns.iter().flat_map(|column| &column.values).sum();
+            assert_eq!((plot.spans.len(), plot.spans[0].name.as_str()), (columns, begin), "{minutes}");
+            let sum: usize = plot.spans.iter().flat_map(|column| &column.values).sum();
             assert_eq!(sum, 2, "everything is in a column");
         }
     }
