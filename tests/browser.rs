@@ -10,6 +10,8 @@ mod engine;
 #[path = "web/graded.rs"]
 #[allow(dead_code, reason = "the web tests use the rest")]
 mod graded;
+#[path = "browser/trainer.rs"]
+mod trainer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -130,6 +132,13 @@ async fn no_page_is_wider_than_a_phone() {
     let trainers = [
         format!("{cohort}/grid"),
         format!("{cohort}/reviews"),
+        format!("{cohort}/checks?exercise={QUESTIONS}"),
+        format!("{cohort}/statistics"),
+        format!("{cohort}/regrades"),
+        format!("{cohort}/dates?exercise={QUESTIONS}"),
+        format!("{cohort}/registries"),
+        format!("{cohort}/projector?until=2030-01-01T12:00"),
+        format!("{cohort}/people/{}", student.person().id),
         format!("{submission}/review"),
         submission.clone(),
         "/cohorts".to_owned(),

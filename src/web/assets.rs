@@ -43,6 +43,7 @@ static ASSETS: LazyLock<(String, BTreeMap<String, Asset>)> = LazyLock::new(|| {
     let scripts = scripts![
         "app.js",
         "copy.js",
+        "countdown.js",
         "editor.js",
         "grid.js",
         "keys.js",

@@ -26,6 +26,7 @@ pub mod assets;
 pub mod body;
 pub mod csrf;
 pub mod error;
+pub mod gradebook;
 pub mod handin;
 pub mod health;
 pub mod markdown;

@@ -6,6 +6,7 @@ mod app;
 mod addresses;
 mod api;
 mod authoring;
+mod gradebook;
 mod graded;
 mod hints;
 mod house;
@@ -13,6 +14,7 @@ mod insight;
 mod notes;
 mod openid;
 mod pages;
+mod projector;
 #[path = "../common/provider.rs"]
 mod provider;
 mod regrades;

@@ -13,6 +13,7 @@ use utoipa::{Modify, OpenApi};
 
 mod cohorts;
 mod exercises;
+mod gradebook;
 mod gradings;
 mod notes;
 mod people;
@@ -40,6 +41,8 @@ pub fn register(routes: Routes) -> Routes {
         .get("/api/v1/cohorts/{cohort}/progress", Trainer, cohorts::progress)
         .post("/api/v1/cohorts/{cohort}/regrades", Trainer, regrades::ask)
         .get("/api/v1/cohorts/{cohort}/regrades/{regrade}", Trainer, regrades::one)
+        .get("/api/v1/cohorts/{cohort}/gradebook.csv", Trainer, gradebook::csv)
+        .get("/api/v1/cohorts/{cohort}/gradebook.json", Trainer, gradebook::json)
         .get("/api/v1/cohorts/{cohort}/terms", Trainer, terms::show)
         .post("/api/v1/cohorts/{cohort}/terms", Trainer, terms::set)
         .get("/api/v1/cohorts/{cohort}/registries", Trainer, registries::list)
@@ -78,6 +81,8 @@ pub fn register(routes: Routes) -> Routes {
         cohorts::progress,
         regrades::ask,
         regrades::one,
+        gradebook::json,
+        gradebook::csv,
         terms::show,
         terms::set,
         registries::list,

@@ -21,6 +21,7 @@ on("#people-import", (form) => {
 });
 on("#editor", async (form) => (await import("./editor.js")).editor(form));
 on("[data-key], [data-save]", async () => (await import("./keys.js")).keys());
+on("#countdown", async (time) => (await import("./countdown.js")).countdown(time));
 on("form[data-zones]", async () => (await import("./zones.js")).zones());
 on("#grid", async (box) => (await import("./grid.js")).grid(box));
 

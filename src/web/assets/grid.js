@@ -31,9 +31,32 @@ export function grid(box) {
     if (!filter || event.metaKey || event.ctrlKey) return;
     event.preventDefault();
     box.dataset.show = filter.dataset.show;
-    history.replaceState(null, "", filter.href);
+    keep("show", filter.dataset.show);
     mark();
   });
+  // A reload, and the way back, show the same.
+  function keep(name, value) {
+    const here = new URL(location.href);
+    if (value) here.searchParams.set(name, value);
+    else here.searchParams.delete(name);
+    history.replaceState(null, "", here);
+    const field = document.querySelector(`#find [type=hidden][name=${name}]`);
+    if (field) field.value = value;
+  }
+
+  const rows = box.querySelector("#rows");
+  const wanted = document.getElementById("find-name");
+  const find = (row) => row.classList.toggle("out", !row.cells[0].textContent.toLowerCase().includes(wanted.value.trim().toLowerCase()));
+  wanted.addEventListener("input", () => {
+    for (const row of rows.rows) find(row);
+    keep("name", wanted.value);
+  });
+  document.getElementById("find-section").addEventListener("change", (event) => event.target.form.requestSubmit());
+  // A row that comes anew is hidden like the one before it.
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const row of change.addedNodes) if (row.cells) find(row);
+  }).observe(rows, { childList: true });
+
   // The filters' counts come anew with every change; the choice is the box's.
   function mark() {
     for (const filter of document.querySelectorAll("#filters [data-show]")) {

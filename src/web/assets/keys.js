@@ -11,6 +11,7 @@ export function keys() {
       return;
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^[0-9]$/.test(event.key) && score(event.target, event.key)) return event.preventDefault();
     for (const element of document.querySelectorAll("[data-key]")) {
       if (element.dataset.key === event.key) {
         event.preventDefault();
@@ -19,4 +20,18 @@ export function keys() {
       }
     }
   });
+}
+
+// A digit gives so many points to the line of a rubric where the focus is, or to the first without any.
+function score(at, digit) {
+  const lines = [...document.querySelectorAll("fieldset.line")];
+  const open = (line) => !line.querySelector(":checked");
+  const line = at.closest("fieldset.line") ?? lines.find(open) ?? lines[0];
+  const choice = line?.querySelector(`[type=radio][value="${digit}"]`);
+  if (!choice) return false;
+  choice.click();
+  // On to the next line that has none yet; the last one keeps the focus.
+  const next = lines.slice(lines.indexOf(line) + 1).find(open);
+  (next?.querySelector("[type=radio]") ?? choice).focus();
+  return true;
 }

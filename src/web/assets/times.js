@@ -34,7 +34,7 @@ function until(at, now) {
 
 export function timesIn(root) {
   const now = Date.now();
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  for (const time of root.querySelectorAll("time[datetime]:not(#countdown)")) {
     const at = Date.parse(time.dateTime);
     if (Number.isNaN(at)) continue;
     const text = time.classList.contains("ago") ? ago(at, now) : time.classList.contains("until") ? until(at, now) : moment(at, now);

@@ -1,18 +1,25 @@
 //! The cohort grid: students by exercises, each cell's state at a glance.
 
+mod pieces;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::tabs::{Tab, Tabs};
+use super::wish::Wish;
+use pieces::{FilterView, Spot, StuckView};
+pub(crate) use pieces::{FiltersPiece, RowPiece, SummaryPiece};
+
 use crate::accounts::Role;
 use crate::exercises::Workshop;
-use crate::store::{Cell, CellState, Cohort, Member};
+use crate::store::{Cell, CellState, Cohort, Member, Stumble};
 use crate::web::page::Frame;
 use crate::web::terms;
 use crate::web::words::{Ago, count};
@@ -22,32 +29,6 @@ use crate::web::{AppState, Csrf, Result, Scope, Viewer, body};
 const STUCK_AFTER: i64 = 3;
 /// Silence after which somebody who is not done counts as idle.
 const IDLE_AFTER: TimeDelta = TimeDelta::minutes(30);
-
-/// What a trainer asked the grid to show.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Wish {
-    show: String,
-    sort: String,
-}
-
-impl Wish {
-    fn show(&self) -> &'static str {
-        match self.show.as_str() {
-            "stuck" => "stuck",
-            "idle" => "idle",
-            _ => "all",
-        }
-    }
-
-    fn sort(&self) -> &'static str {
-        match self.sort.as_str() {
-            "progress" => "progress",
-            "seen" => "seen",
-            _ => "name",
-        }
-    }
-}
 
 /// The grid of a cohort.
 #[derive(Template, WebTemplate)]
@@ -62,9 +43,22 @@ pub struct GridPage {
     pub(crate) join_code: String,
     pub(crate) join_link: String,
     pub(crate) show: &'static str,
-    pub(crate) sort: &'static str,
+    pub(crate) sort: String,
+    pub(crate) name: String,
+    pub(crate) sections: Vec<SectionChoice>,
+    pub(crate) by_name: String,
+    pub(crate) by_progress: String,
+    pub(crate) by_seen: String,
+    pub(crate) book: String,
     pub(crate) columns: Vec<ColumnView>,
     pub(crate) rows: Vec<RowPiece>,
+}
+
+/// A section that the grid can be cut down to.
+pub(crate) struct SectionChoice {
+    number: usize,
+    title: String,
+    chosen: bool,
 }
 
 pub(crate) struct ColumnView {
@@ -72,54 +66,7 @@ pub(crate) struct ColumnView {
     pub(crate) title: String,
     pub(crate) href: String,
     pub(crate) gap: bool,
-}
-
-/// `summary` of the page.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "trainer/summary.html")]
-pub(crate) struct SummaryPiece {
-    students: String,
-    workshop: String,
-    done: usize,
-    total: usize,
-    grading: usize,
-    queued: usize,
-    for_review: usize,
-}
-
-/// `filters` of the page.
-#[derive(Clone, Debug, PartialEq, Eq, Template)]
-#[template(path = "trainer/filters.html")]
-pub(crate) struct FiltersPiece {
-    show: &'static str,
-    sort: &'static str,
-    stuck: usize,
-    idle: usize,
-}
-
-/// One student's row of the page.
-#[derive(Template)]
-#[template(path = "trainer/row.html")]
-pub(crate) struct RowPiece {
-    cohort: Uuid,
-    person: Uuid,
-    name: String,
-    class: &'static str,
-    cells: Vec<Spot>,
-    done: usize,
-    total: usize,
-    seen: Option<Ago>,
-    stuck: Option<String>,
-}
-
-impl askama::filters::HtmlSafe for SummaryPiece {}
-impl askama::filters::HtmlSafe for FiltersPiece {}
-impl askama::filters::HtmlSafe for RowPiece {}
-
-/// One cell.
-enum Spot {
-    Empty { gap: bool },
-    Filled { gap: bool, late: bool, letter: &'static str, submission: Uuid, words: String },
+    pub(crate) sorted: bool,
 }
 
 /// Who does what, as far as the cells tell.
@@ -130,14 +77,28 @@ pub(crate) struct Grid {
     columns: Vec<(String, bool)>,
     students: Vec<(Uuid, String)>,
     cells: HashMap<Uuid, HashMap<String, Cell>>,
+    /// Titles of checks, by exercise and id.
+    checks: HashMap<(String, String), String>,
+    stumbles: HashMap<(Uuid, String), Stumble>,
 }
 
 impl Grid {
-    pub(crate) fn new(cohort: Uuid, workshop: &Workshop, members: &[Member], cells: Vec<Cell>) -> Self {
+    /// Of all sections, or of one where there is one of this index.
+    pub(crate) fn new(
+        cohort: Uuid,
+        workshop: &Workshop,
+        section: Option<usize>,
+        members: &[Member],
+        cells: Vec<Cell>,
+    ) -> Self {
+        let only = section.filter(|index| *index < workshop.sections.len());
         let mut columns = Vec::new();
         for (index, section) in workshop.sections.iter().enumerate() {
+            if only.is_some_and(|only| only != index) {
+                continue;
+            }
             for (place, slug) in section.exercises.iter().enumerate() {
-                columns.push((slug.clone(), index > 0 && place == 0));
+                columns.push((slug.clone(), !columns.is_empty() && place == 0));
             }
         }
         let mut grid = Self {
@@ -146,6 +107,8 @@ impl Grid {
             columns,
             students: students(members),
             cells: HashMap::new(),
+            checks: HashMap::new(),
+            stumbles: HashMap::new(),
         };
         for cell in cells {
             grid.put(cell);
@@ -175,12 +138,17 @@ impl Grid {
         self.students.is_empty()
     }
 
-    pub(crate) fn row(&self, person: Uuid, now: DateTime<Utc>) -> Option<RowPiece> {
-        let (_, name) = self.students.iter().find(|(id, _)| *id == person)?;
-        Some(self.row_of(person, name, now))
+    /// Takes in over which checks students stumble now.
+    pub(crate) fn explain(&mut self, stumbles: HashMap<(Uuid, String), Stumble>) {
+        self.stumbles = stumbles;
     }
 
-    fn row_of(&self, person: Uuid, name: &str, now: DateTime<Utc>) -> RowPiece {
+    pub(crate) fn row(&self, person: Uuid, wish: &Wish, now: DateTime<Utc>) -> Option<RowPiece> {
+        let (_, name) = self.students.iter().find(|(id, _)| *id == person)?;
+        Some(self.row_of(person, name, wish, now))
+    }
+
+    fn row_of(&self, person: Uuid, name: &str, wish: &Wish, now: DateTime<Utc>) -> RowPiece {
         let none = HashMap::new();
         let mine = self.cells.get(&person).unwrap_or(&none);
         let cells = self.columns.iter().map(|(slug, gap)| match mine.get(slug) {
@@ -208,23 +176,25 @@ impl Grid {
         });
         let seen = mine.values().map(|cell| cell.changed_at).max();
         let done = self.done(mine);
-        let stuck = Self::stuck(mine);
-        let idle = self.idle(mine, now);
+        let stuck = self.stuck(mine);
+        let classes = [
+            ("stuck", stuck.is_some()),
+            ("idle", self.idle(mine, now)),
+            ("done", self.all_done(mine)),
+            ("out", !wish.finds(name)),
+        ];
+        let classes: Vec<&str> =
+            classes.iter().filter(|(_, holds)| *holds).map(|(class, _)| *class).collect();
         RowPiece {
             cohort: self.cohort,
             person,
             name: name.to_owned(),
-            class: match (stuck.is_some(), idle) {
-                (true, true) => "stuck idle",
-                (true, false) => "stuck",
-                (false, true) => "idle",
-                (false, false) => "",
-            },
+            class: classes.join(" "),
             cells: cells.collect(),
             done,
             total: self.columns.len(),
             seen: seen.map(|at| Ago { at, now }),
-            stuck: stuck.map(str::to_owned),
+            stuck: stuck.map(|slug| self.why(person, slug, now)),
         }
     }
 
@@ -235,10 +205,25 @@ impl Grid {
             .count()
     }
 
+    fn why(&self, person: Uuid, exercise: &str, now: DateTime<Utc>) -> StuckView {
+        let why = self.stumbles.get(&(person, exercise.to_owned())).map(|stumble| {
+            let id = (exercise.to_owned(), stumble.check.clone());
+            let title = self.checks.get(&id).unwrap_or(&stumble.check);
+            (title.clone(), stumble.times, Ago { at: stumble.since, now })
+        });
+        StuckView { exercise: exercise.to_owned(), why }
+    }
+
+    fn all_done(&self, mine: &HashMap<String, Cell>) -> bool {
+        !self.columns.is_empty() && self.done(mine) == self.columns.len()
+    }
+
     /// The exercise tried most often without passing it.
-    fn stuck(mine: &HashMap<String, Cell>) -> Option<&str> {
+    fn stuck<'c>(&self, mine: &'c HashMap<String, Cell>) -> Option<&'c str> {
+        let shown = |cell: &&Cell| self.columns.iter().any(|(slug, _)| *slug == cell.exercise);
         mine.values()
             .filter(|cell| cell.state == CellState::Failed && cell.attempts >= STUCK_AFTER)
+            .filter(shown)
             .max_by_key(|cell| (cell.attempts, cell.changed_at))
             .map(|cell| cell.exercise.as_str())
     }
@@ -272,24 +257,64 @@ impl Grid {
     pub(crate) fn filters(&self, wish: &Wish, now: DateTime<Utc>) -> FiltersPiece {
         let none = HashMap::new();
         let mine = || self.students.iter().map(|(id, _)| self.cells.get(id).unwrap_or(&none));
+        let sort = wish.sort(&self.columns);
+        let choice = |show, label, class, students| FilterView {
+            show,
+            label,
+            class,
+            href: format!("?{}", wish.query(show, sort)),
+            students,
+            current: wish.show() == show,
+        };
         FiltersPiece {
-            show: wish.show(),
-            sort: wish.sort(),
-            stuck: mine().filter(|mine| Self::stuck(mine).is_some()).count(),
-            idle: mine().filter(|mine| self.idle(mine, now)).count(),
+            choices: [
+                choice("all", "All", "", None),
+                choice(
+                    "stuck",
+                    "Stuck",
+                    " is-failed",
+                    Some(mine().filter(|mine| self.stuck(mine).is_some()).count()),
+                ),
+                choice(
+                    "idle",
+                    "Idle",
+                    " is-waiting",
+                    Some(mine().filter(|mine| self.idle(mine, now)).count()),
+                ),
+                choice("done", "Done", " is-passed", Some(mine().filter(|mine| self.all_done(mine)).count())),
+            ],
         }
     }
 
     fn rows(&self, wish: &Wish, now: DateTime<Utc>) -> Vec<RowPiece> {
         let mut rows: Vec<RowPiece> =
-            self.students.iter().map(|(id, name)| self.row_of(*id, name, now)).collect();
-        match wish.sort() {
+            self.students.iter().map(|(id, name)| self.row_of(*id, name, wish, now)).collect();
+        match wish.sort(&self.columns) {
             // The least and the longest silent first: they are who a trainer looks for.
             "progress" => rows.sort_by_key(|row| row.done),
             "seen" => rows.sort_by_key(|row| row.seen.map(|seen| seen.at)),
-            _ => {}
+            "name" => {}
+            // Who has most trouble with it first, who has passed it last.
+            slug => rows.sort_by_cached_key(|row| {
+                let cell = self.cells.get(&row.person).and_then(|mine| mine.get(slug));
+                let (state, attempts) =
+                    cell.map_or((CellState::NotStarted, 0), |cell| (cell.state, cell.attempts));
+                (trouble(state), std::cmp::Reverse(attempts))
+            }),
         }
         rows
+    }
+}
+
+/// The order in which a trainer looks at the cells of an exercise.
+fn trouble(state: CellState) -> u8 {
+    match state {
+        CellState::Failed => 0,
+        CellState::Fault => 1,
+        CellState::Waiting => 2,
+        CellState::Running | CellState::Queued => 3,
+        CellState::NotStarted => 4,
+        CellState::Passed => 5,
     }
 }
 
@@ -311,12 +336,36 @@ fn letter(state: CellState) -> (&'static str, &'static str) {
     }
 }
 
+/// Over which checks those stumble who are stuck.
+pub(crate) async fn stumbles(state: &AppState, cohort: Uuid) -> Result<HashMap<(Uuid, String), Stumble>> {
+    Ok(state.store.stumbles(cohort, STUCK_AFTER).await?)
+}
+
+/// Whether a cell may be a reason to be stuck.
+pub(crate) fn troubles(cell: &Cell) -> bool {
+    cell.state == CellState::Failed && cell.attempts >= STUCK_AFTER
+}
+
+/// Where students join.
+pub(crate) fn join_link(state: &AppState, cohort: &Cohort) -> String {
+    let listen = || format!("http://{}", state.settings.listen);
+    let origin = state.settings.public_url.clone().unwrap_or_else(listen);
+    format!("{}/join/{}", origin.trim_end_matches('/'), cohort.join_code)
+}
+
 /// The grid as it is stored now.
-pub(crate) async fn load(state: &AppState, cohort: &Cohort) -> Result<Grid> {
+pub(crate) async fn load(state: &AppState, cohort: &Cohort, wish: &Wish) -> Result<Grid> {
     let workshop = state.shelf.workshop(cohort).await?;
     let members = state.store.members(cohort.id).await?;
     let cells = state.store.cells(cohort.id).await?;
-    Ok(Grid::new(cohort.id, &workshop, &members, cells))
+    let mut grid = Grid::new(cohort.id, &workshop, wish.section(), &members, cells);
+    grid.explain(stumbles(state, cohort.id).await?);
+    for exercise in state.shelf.of_workshop(&workshop).await?.into_values() {
+        for check in &exercise.checks {
+            grid.checks.insert((exercise.slug.clone(), check.id.clone()), check.title.clone());
+        }
+    }
+    Ok(grid)
 }
 
 /// `GET /cohorts/{cohort}/grid`
@@ -333,15 +382,17 @@ pub async fn show(
     let cohort = &scope.cohort;
     // What changes between here and the stream's beginning is found by its first look back.
     let now = state.clock.now();
-    let grid = load(&state, cohort).await?;
+    let grid = load(&state, cohort, &wish).await?;
+    let workshop = state.shelf.workshop(cohort).await?;
+    let sort = wish.sort(&grid.columns).to_owned();
+    let by = |sort: &str| format!("?{}", wish.query(wish.show(), sort));
     let titles: HashMap<String, String> =
         state.store.published_exercises().await?.into_iter().map(|one| (one.slug, one.title)).collect();
     let here = format!("/cohorts/{}/grid", cohort.id);
-    let origin =
-        state.settings.public_url.clone().unwrap_or_else(|| format!("http://{}", state.settings.listen));
     let columns = grid.columns.iter().map(|(slug, gap)| ColumnView {
         title: titles.get(slug).unwrap_or(slug).clone(),
-        href: crate::web::student::board::href(cohort.id, slug),
+        href: by(slug),
+        sorted: sort == *slug,
         slug: slug.clone(),
         gap: *gap,
     });
@@ -351,118 +402,27 @@ pub async fn show(
         cohort: cohort.name.clone(),
         summary: grid.summary(),
         filters: grid.filters(&wish, now),
-        stream: format!(
-            "{here}/events?since={}&show={}&sort={}",
-            now.timestamp_micros(),
-            wish.show(),
-            wish.sort()
-        ),
-        join_link: format!("{}/join/{}", origin.trim_end_matches('/'), cohort.join_code),
+        stream: format!("{here}/events?since={}&{}", now.timestamp_micros(), wish.query(wish.show(), &sort)),
+        join_link: join_link(&state, cohort),
         join_code: cohort.join_code.clone(),
         show: wish.show(),
-        sort: wish.sort(),
+        name: wish.name.clone(),
+        sections: workshop
+            .sections
+            .iter()
+            .enumerate()
+            .map(|(index, section)| SectionChoice {
+                number: index + 1,
+                title: section.title.clone(),
+                chosen: wish.section() == Some(index),
+            })
+            .collect(),
+        by_name: by("name"),
+        by_progress: by("progress"),
+        by_seen: by("seen"),
+        book: format!("/api/v1/cohorts/{}/gradebook", cohort.id),
         columns: columns.collect(),
+        sort: sort.clone(),
         rows: grid.rows(&wish, now),
     })
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::exercises::Section;
-    use crate::report::Points;
-
-    pub(crate) fn now() -> DateTime<Utc> {
-        DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc()
-    }
-
-    pub(crate) fn workshop() -> Workshop {
-        let section = |title: &str, exercises: &[&str]| Section {
-            title: title.into(),
-            exercises: exercises.iter().map(|slug| (*slug).to_owned()).collect(),
-        };
-        Workshop {
-            slug: "containers-from-zero".into(),
-            title: "Containers from zero".into(),
-            audience: "Developers".into(),
-            sections: vec![
-                section("First steps", &["what-is-a-container"]),
-                section("Images", &["first-container", "dockerfile-basics", "ports-and-env"]),
-            ],
-        }
-    }
-
-    pub(crate) fn member(number: u128, name: &str, role: Role) -> Member {
-        Member { person: Uuid::from_u128(number), name: name.into(), role, joined_at: now() }
-    }
-
-    pub(crate) fn cell(person: u128, exercise: &str, state: CellState, attempts: i64, minutes: i64) -> Cell {
-        Cell {
-            person: Uuid::from_u128(person),
-            exercise: exercise.into(),
-            state,
-            submissions: attempts,
-            attempts,
-            points: Points { earned: 3, possible: 5 },
-            late: crate::terms::Lateness::NONE,
-            latest_submission: Uuid::from_u128(person + 1000),
-            changed_at: now() - TimeDelta::minutes(minutes),
-        }
-    }
-
-    fn grid() -> Grid {
-        let members = [
-            member(1, "Ada <b>", Role::Student),
-            member(2, "Bilal", Role::Student),
-            member(3, "Chen", Role::Student),
-            member(9, "Tess", Role::Trainer),
-        ];
-        let cells = vec![
-            cell(1, "what-is-a-container", CellState::Passed, 1, 50),
-            cell(1, "ports-and-env", CellState::Failed, 3, 41),
-            cell(2, "first-container", CellState::Running, 0, 1),
-        ];
-        Grid::new(Uuid::from_u128(77), &workshop(), &members, cells)
-    }
-
-    #[test]
-    fn a_row_tells_state_progress_and_who_is_stuck() {
-        let grid = grid();
-        let row = grid.row(Uuid::from_u128(1), now()).unwrap().to_string();
-        assert!(row.contains("Ada &#60;b&#62;") || row.contains("Ada &lt;b&gt;"), "{row}");
-        assert!(row.contains("class=\"stuck idle\""), "{row}");
-        assert!(row.contains("<td class=\"p\"><a href=\"/submissions/"), "{row}");
-        assert!(row.contains("not yet, 3 of 5"), "{row}");
-        assert!(row.contains("41 min ago</time>, <b>stuck on ports-and-env</b>"), "{row}");
-        assert!(row.contains("<progress value=\"1\" max=\"4\">"), "{row}");
-        assert_eq!(
-            row.matches("<td").count(),
-            4 + 2,
-            "a cell for each exercise, progress and last seen: {row}"
-        );
-        let never = grid.row(Uuid::from_u128(3), now()).unwrap().to_string();
-        assert!(never.contains("not started") && never.contains("class=\"idle\""), "{never}");
-        assert!(grid.row(Uuid::from_u128(9), now()).is_none(), "a trainer has no row");
-    }
-
-    #[test]
-    fn the_summary_counts_students_only() {
-        let grid = grid();
-        let summary = grid.summary().to_string();
-        assert!(
-            summary.contains("3 students · containers-from-zero · 1 of 12 done · 1 grading now"),
-            "{summary}"
-        );
-        let filters = grid.filters(&Wish { show: "stuck".into(), sort: "evil\">".into() }, now());
-        assert_eq!((filters.stuck, filters.idle, filters.show, filters.sort), (1, 2, "stuck", "name"));
-    }
-
-    #[test]
-    fn what_is_already_known_changes_nothing() {
-        let mut grid = grid();
-        assert!(!grid.put(cell(2, "first-container", CellState::Running, 0, 1)));
-        assert!(grid.put(cell(2, "first-container", CellState::Passed, 1, 0)));
-        let members = [member(1, "Ada <b>", Role::Student), member(4, "Dana", Role::Student)];
-        assert_eq!(grid.join(&members), [Uuid::from_u128(4)]);
-    }
 }

@@ -8,12 +8,16 @@ pub mod cohorts;
 pub mod dates;
 pub mod grid;
 pub mod judging;
+mod plots;
+pub mod projector;
 pub mod registries;
 pub mod regrades;
 pub mod reviews;
+pub mod statistics;
 pub mod student;
 mod tabs;
 pub mod watch;
+pub mod wish;
 
 /// The routes of this room.
 pub fn register(routes: Routes) -> Routes {
@@ -28,6 +32,9 @@ pub fn register(routes: Routes) -> Routes {
         .get("/cohorts/{cohort}/registries", Access::Trainer, registries::show)
         .post("/cohorts/{cohort}/registries", Access::Trainer, registries::change)
         .get("/cohorts/{cohort}/checks", Access::Trainer, checks::show)
+        .get("/cohorts/{cohort}/statistics", Access::Trainer, statistics::show)
+        .get("/cohorts/{cohort}/projector", Access::Trainer, projector::show)
+        .stream("/cohorts/{cohort}/projector/events", Access::Trainer, projector::events)
         .get("/cohorts/{cohort}/people/{person}", Access::Trainer, student::show)
         .get("/cohorts/{cohort}/regrades", Access::Trainer, regrades::list)
         .post("/cohorts/{cohort}/regrades", Access::Trainer, regrades::ask)

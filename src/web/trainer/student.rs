@@ -119,13 +119,13 @@ pub async fn show(
             }
         })
         .collect();
-    let mut notes = state.store.note_counts(cohort.id, member.person).await?;
+    let mut counts = state.store.note_counts(cohort.id, member.person).await?;
     let mut days: Vec<Day> = Vec::new();
     for (submission, gradings) in state.store.history_of(cohort.id, member.person).await? {
         let date = submission.created_at.format("%A, %-d %B %Y").to_string();
-        let noted = notes.remove(&submission.id).unwrap_or_default();
+        let added = counts.remove(&submission.id).unwrap_or_default();
         let held = terms.of(&submission.exercise);
-        let entry = entry(&submission, &gradings, title(&submission.exercise), &held, noted);
+        let entry = entry(&submission, &gradings, title(&submission.exercise), &held, added);
         match days.last_mut() {
             Some(day) if day.date == date => day.entries.push(entry),
             _ => days.push(Day { date, entries: vec![entry] }),

@@ -11,24 +11,36 @@ use crate::web::{Csrf, Scope, Viewer};
 pub(crate) enum Tab {
     Students,
     Checks,
+    Statistics,
     Reviews,
     Regrades,
     Dates,
     Registries,
+    Projector,
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Students, Self::Checks, Self::Reviews, Self::Regrades, Self::Dates, Self::Registries];
+    const ALL: [Self; 8] = [
+        Self::Students,
+        Self::Checks,
+        Self::Statistics,
+        Self::Reviews,
+        Self::Regrades,
+        Self::Dates,
+        Self::Registries,
+        Self::Projector,
+    ];
 
     fn label(self) -> &'static str {
         match self {
             Self::Students => "Students",
             Self::Checks => "Checks",
+            Self::Statistics => "Statistics",
             Self::Reviews => "Reviews",
             Self::Regrades => "Regrades",
             Self::Dates => "Dates and settings",
             Self::Registries => "Registries",
+            Self::Projector => "Projector",
         }
     }
 
@@ -36,10 +48,12 @@ impl Tab {
         match self {
             Self::Students => home_of(cohort, crate::accounts::Role::Trainer),
             Self::Checks => super::checks::href(cohort),
+            Self::Statistics => super::statistics::href(cohort),
             Self::Regrades => super::regrades::href(cohort),
             Self::Reviews => super::reviews::queue_href(cohort),
             Self::Dates => super::dates::href(cohort),
             Self::Registries => super::registries::href(cohort),
+            Self::Projector => super::projector::href(cohort),
         }
     }
 }

@@ -11,7 +11,8 @@ use futures::stream::BoxStream;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::grid::{FiltersPiece, Grid, SummaryPiece, Wish, load};
+use super::grid::{FiltersPiece, Grid, SummaryPiece, load, stumbles, troubles};
+use super::wish::Wish;
 use crate::live::CohortChange;
 use crate::store::{Cell, Cohort};
 use crate::web::sse::{self, Message};
@@ -43,7 +44,7 @@ pub async fn events(
     // everybody who did something since is told of once at the beginning.
     let drawn = since.and_then(DateTime::from_timestamp_micros).unwrap_or(now);
     let changes = state.live.follow_cohort(scope.cohort.id, Some(drawn)).boxed();
-    let grid = load(&state, &scope.cohort).await?;
+    let grid = load(&state, &scope.cohort, &wish).await?;
     let watcher = Watcher {
         summary: grid.summary(),
         filters: grid.filters(&wish, now),
@@ -81,7 +82,10 @@ impl Watcher {
         loop {
             let told = tokio::select! {
                 change = self.changes.next() => {
-                    serde_json::from_str(&change?.cells).map_err(Error::internal).map(|cells| self.cells(cells))
+                    match serde_json::from_str(&change?.cells) {
+                        Ok(cells) => self.cells(cells).await,
+                        Err(error) => Err(Error::internal(error)),
+                    }
                 }
                 _ = self.look.tick() => self.members().await,
             };
@@ -96,8 +100,11 @@ impl Watcher {
         }
     }
 
-    fn cells(&mut self, cells: Vec<Cell>) -> Option<Message> {
+    async fn cells(&mut self, cells: Vec<Cell>) -> Result<Option<Message>> {
         let now = self.state.clock.now();
+        if cells.iter().any(troubles) {
+            self.grid.explain(stumbles(&self.state, self.cohort.id).await?);
+        }
         let mut people = BTreeSet::new();
         for cell in cells {
             let person = cell.person;
@@ -107,7 +114,7 @@ impl Watcher {
         }
         self.first = false;
         let rows = people.into_iter().filter_map(|person| self.row(person, now, false)).collect();
-        self.told(rows, now)
+        Ok(self.told(rows, now))
     }
 
     async fn members(&mut self) -> Result<Option<Message>> {
@@ -141,7 +148,7 @@ impl Watcher {
     }
 
     fn row(&self, person: Uuid, now: DateTime<Utc>, new: bool) -> Option<Patch> {
-        let row = self.grid.row(person, now)?;
+        let row = self.grid.row(person, &self.wish, now)?;
         let id = if new { "rows".to_owned() } else { format!("p-{person}") };
         Some(Patch { id, html: row.to_string(), append: new })
     }
