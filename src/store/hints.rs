@@ -79,6 +79,21 @@ impl Store {
         .await)?)
     }
 
+    /// How many hints somebody asked for in a cohort, by exercise.
+    ///
+    /// # Errors
+    /// [`super::Error::Database`] when the database fails.
+    pub async fn hints_of(&self, cohort: Uuid, person: Uuid) -> Result<BTreeMap<String, i64>> {
+        let rows: Vec<(String, i64)> = on!(self.reads(), db => sqlx::query_as(
+            "SELECT exercise, COUNT(*) FROM hints WHERE cohort = $1 AND person = $2 GROUP BY exercise",
+        )
+        .bind(cohort)
+        .bind(person)
+        .fetch_all(db)
+        .await)?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// How many hints were asked for of each check before a submission was handed in: what is asked for
     /// afterwards takes nothing away from it.
     ///

@@ -98,6 +98,9 @@ async fn hints_come_one_by_one_and_cost_points_afterwards(database: Database) {
     let taken: Vec<_> = taken.iter().map(|hint| (hint.check.as_str(), hint.hint, hint.submission)).collect();
     assert_eq!(taken, [("one", 2, first)]);
 
+    let way = dora.get(&format!("/cohorts/{}/people/{}", cohort.id, ada.person().id)).await;
+    way.assert(StatusCode::OK).assert_says("<td class=\"num\">1</td><td class=\"num\">1</td>");
+
     let (second, page) = hand_in(&app, &cohort, &ada, &[("one.txt", b"one")]).await;
     page.assert_says("Not yet: 1 of 4 points").assert_says("2 points less, for hints");
     page.assert_says(&format!(

@@ -31,6 +31,8 @@ pub struct StudentPage {
     about: String,
     tasks: Vec<TaskView>,
     days: Vec<Day>,
+    /// Where a link to a new password is made.
+    reset: String,
 }
 
 /// How they stand with one exercise.
@@ -41,6 +43,8 @@ struct TaskView {
     /// The newest submission.
     href: Option<String>,
     attempts: i64,
+    /// Asked for beside those that come by themselves.
+    hints: i64,
     points: String,
     late: Option<String>,
     at: Option<Ago>,
@@ -100,6 +104,7 @@ pub async fn show(
         .collect();
     let title =
         |slug: &str| exercises.get(slug).map_or_else(|| slug.to_owned(), |exercise| exercise.title.clone());
+    let hints = state.store.hints_of(cohort.id, member.person).await?;
     let slugs = workshop.sections.iter().flat_map(|section| &section.exercises);
     let tasks: Vec<TaskView> = slugs
         .map(|slug| {
@@ -113,6 +118,7 @@ pub async fn show(
                 said: if cell.is_some() { said(standing) } else { "not started" },
                 href: cell.map(|cell| format!("/submissions/{}", cell.latest_submission)),
                 attempts: cell.map_or(0, |cell| cell.attempts),
+                hints: hints.get(slug).copied().unwrap_or(0),
                 points: format!("{} / {possible}", hundredths(earned)),
                 late: cell.and_then(|cell| late(cell.late)),
                 at: cell.map(|cell| Ago { at: cell.changed_at, now }),
@@ -135,6 +141,7 @@ pub async fn show(
     let here = href(cohort.id, member.person);
     let name = visible(&member.name).into_owned();
     Ok(StudentPage {
+        reset: format!("/cohorts/{}/people/{}/reset", cohort.id, member.person),
         frame: frame(&viewer, &scope, &csrf).at(here, name.clone()),
         tabs: Tabs::at(cohort.id, Tab::Students),
         name,
