@@ -515,14 +515,18 @@ impl Store {
         Ok(rows.into_iter().map(Job::from).collect())
     }
 
-    /// Jobs that are waiting or under way, oldest first.
+    /// Jobs that are waiting or under way, oldest first; without those that only a worker could do that has
+    /// not been heard of since `silent_since`.
     ///
     /// # Errors
     /// [`Error::Database`] when the database fails.
-    pub async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
+    pub async fn unfinished_jobs(&self, silent_since: DateTime<Utc>) -> Result<Vec<Job>> {
         let rows: Vec<JobRow> = on!(self.reads(), db => sqlx::query_as(concat!(
-            "SELECT ", job_columns!(), " FROM jobs WHERE state <> 'done' ORDER BY queued_at, id",
+            "SELECT ", job_columns!(), " FROM jobs WHERE state <> 'done' AND (worker IS NULL OR EXISTS (
+                 SELECT 1 FROM workers WHERE workers.id = jobs.worker AND workers.last_seen >= $1))
+             ORDER BY queued_at, id",
         ))
+        .bind(silent_since)
         .fetch_all(db)
         .await)?;
         Ok(rows.into_iter().map(Job::from).collect())

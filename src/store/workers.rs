@@ -170,6 +170,12 @@ impl Store {
     /// [`super::Error::Database`] when the database fails.
     pub async fn worker_gone(&self, id: &str) -> Result<()> {
         let mut tx = self.write().await?;
+        // What only this one could do is done by nobody any more.
+        on!(&mut tx.db, db => sqlx::query("DELETE FROM jobs WHERE worker = $1 AND state <> 'done'")
+            .bind(id)
+            .execute(&mut **db)
+            .await
+            .map(drop))?;
         on!(&mut tx.db, db => sqlx::query("DELETE FROM workers WHERE id = $1")
             .bind(id)
             .execute(&mut **db)

@@ -64,7 +64,7 @@ on_both! {
         let (again, lease) = store.claim_job("w", LEASE).await.unwrap().unwrap();
         assert_eq!((again.attempt, again.fault.as_deref()), (2, Some("the engine was away")));
         store.finish_job(&lease, true, &json!({}), None).await.unwrap();
-        assert!(store.unfinished_jobs().await.unwrap().is_empty());
+        assert!(store.unfinished_jobs(house.now()).await.unwrap().is_empty());
         assert_ne!(store.ask(verify("new", None)).await.unwrap().id, job.id, "a new one");
     }
 
@@ -103,7 +103,10 @@ on_both! {
         let new = NewJob { kind: JobKind::Doctor, worker: Some("here"), ..verify("host", None) };
         house.store.ask(new).await.unwrap();
         assert!(house.store.claim_job("there", LEASE).await.unwrap().is_none());
+        assert!(house.store.unfinished_jobs(house.now()).await.unwrap().is_empty(), "a worker never heard of");
         assert!(house.store.claim_job("here", LEASE).await.unwrap().is_some());
+        house.store.worker_gone("here").await.unwrap();
+        assert!(house.store.jobs_of(JobKind::Doctor, "host", 1).await.unwrap().is_empty(), "it goes with its worker");
     }
 
     async fn what_was_fetched_becomes_a_draft_with_the_end_of_its_job(house) {

@@ -221,7 +221,7 @@ async fn machinery(state: &AppState) -> Result<MachineryPiece> {
     let running = store.running().await?;
     let workers = store.workers().await?;
     let rows = workers.iter().map(|worker| worker_row(worker, &running, now));
-    let jobs = store.unfinished_jobs().await?;
+    let jobs = store.unfinished_jobs(now - GONE_AFTER).await?;
     let faults = store.recent_faults(FAULTS).await?.into_iter().map(|(grading, exercise)| FaultRow {
         href: format!("/submissions/{}", grading.submission),
         exercise,
