@@ -110,7 +110,7 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Line>, String> {
         if record.iter().all(str::is_empty) {
             continue;
         }
-        let mut line = Line { number: record.position().map_or(0, csv::Position::line), ..Line::default() };
+        let mut line = Line { number: number(text, record.position()), ..Line::default() };
         for (cell, column) in record.iter().zip(&order) {
             let place = match column.as_str() {
                 "name" => &mut line.name,
@@ -131,6 +131,14 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Line>, String> {
         );
     }
     Ok(lines)
+}
+
+/// The line that a record stands on: the reader tells the one after the record before, empty ones included.
+fn number(text: &str, position: Option<&csv::Position>) -> u64 {
+    let Some(position) = position else { return 0 };
+    let rest = usize::try_from(position.byte()).ok().and_then(|byte| text.get(byte..)).unwrap_or_default();
+    let empty = rest.chars().take_while(|c| matches!(c, '\n' | '\r')).filter(|c| *c == '\n').count();
+    position.line() + empty as u64
 }
 
 /// Judges lines against the people and cohorts that there are.
