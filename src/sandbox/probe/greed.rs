@@ -100,10 +100,10 @@ fn own_cpu_millis() -> u64 {
 /// Writes up to so many bytes into its own file system, then waits to be ended for it.
 pub(super) fn fill(bytes: &str) -> ExitCode {
     let Ok(bytes) = bytes.parse::<u64>() else { return ExitCode::from(USAGE) };
-    let Ok(mut file) = std::fs::File::create("/filled") else { return ExitCode::from(REFUSED) };
     let block = vec![1; 1 << 20];
-    for _ in 0..bytes >> 20 {
-        if file.write_all(&block).is_err() {
+    // Many files: how large one of them may be is another bound.
+    for number in 0..bytes >> 20 {
+        if std::fs::write(format!("/filled-{number}"), &block).is_err() {
             return ExitCode::from(REFUSED);
         }
     }
