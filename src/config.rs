@@ -435,7 +435,7 @@ impl Settings {
                 !(second * 3..=second * 3600).contains(&worker.lease),
                 "a lease lasts between `3s` and `1h`: it is renewed at a third of it",
             ),
-            (!(1..=100).contains(&worker.attempts), "between 1 and 100 attempts can be made"),
+            (!(1..=1000).contains(&worker.attempts), "between 1 and 1000 attempts can be made"),
             (worker.backoff > second * 3600, "the wait before a second attempt is at most `1h`"),
             (sandbox.runtime.trim().is_empty(), "an empty name; write the runtime's, such as `runc`"),
             (sandbox.allowed_bases.iter().any(|base| base.trim().is_empty()), "an image without a name"),

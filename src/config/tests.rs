@@ -121,7 +121,7 @@ fn variables_are_named() {
             "yes",
             "DRYDOCK_SANDBOX_PULL: expected `true` or `false`, found the text `yes`; write `true`",
         ),
-        ("DRYDOCK_WORKER_ATTEMPTS", "0", "DRYDOCK_WORKER_ATTEMPTS: between 1 and 100 attempts can be made"),
+        ("DRYDOCK_WORKER_ATTEMPTS", "0", "DRYDOCK_WORKER_ATTEMPTS: between 1 and 1000 attempts can be made"),
     ] {
         assert_eq!(read("", &[(name, value)]).unwrap_err(), expected, "{name}");
     }

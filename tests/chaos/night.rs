@@ -22,7 +22,7 @@ const SETTINGS: &str = r#"
 [worker]
 slots = 2
 lease = "3s"
-attempts = 100
+attempts = 1000
 backoff = "100ms"
 
 [sandbox]
