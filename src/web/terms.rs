@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::error::Error;
-use super::words::{Moment, count};
+use super::words::{Moment, count, written_as_html};
 use crate::terms::{LatePolicy, Lateness, Refusal, Terms, Tried};
 
 /// "in 3 min", "in 5 h", "in 2 days"; "now" for what is over.
@@ -130,18 +130,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// Both are made of times, numbers and words of ours.
-macro_rules! written_as_html {
-    ($($name:ty),+) => {$(
-        impl askama::FastWritable for $name {
-            fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
-                write!(dest, "{self}")?;
-                Ok(())
-            }
-        }
-        impl askama::filters::HtmlSafe for $name {}
-    )+};
-}
+// Both are made of times, numbers and words of ours.
 written_as_html!(Until, Told);
 
 /// The one thing about an exercise that matters on the board; empty where nothing does.

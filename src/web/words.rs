@@ -40,11 +40,16 @@ impl fmt::Display for Ago {
     }
 }
 
-/// Both write a fixed set of characters, none of which HTML gives a meaning.
+/// For what is displayed as HTML already: [`Moment`] and [`Ago`] write a fixed set of characters, none of which
+/// HTML gives a meaning.
 macro_rules! written_as_html {
     ($($name:ty),+) => {$(
         impl askama::FastWritable for $name {
-            fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
+            fn write_into(
+                &self,
+                dest: &mut dyn std::fmt::Write,
+                _: &dyn askama::Values,
+            ) -> askama::Result<()> {
                 write!(dest, "{self}")?;
                 Ok(())
             }
@@ -52,6 +57,7 @@ macro_rules! written_as_html {
         impl askama::filters::HtmlSafe for $name {}
     )+};
 }
+pub(crate) use written_as_html;
 written_as_html!(Moment, Ago);
 
 /// "just now", "2 min ago", "3 h ago", "5 days ago".

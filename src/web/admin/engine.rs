@@ -245,13 +245,17 @@ async fn machinery(state: &AppState) -> Result<MachineryPiece> {
     })
 }
 
+/// How a worker is, as a shape and in words.
+pub(super) fn standing(worker: &Worker, now: DateTime<Utc>) -> (Shape, String) {
+    match &worker.paused_because {
+        _ if now - worker.last_seen > GONE_AFTER => (Shape::Fault, "not heard of".to_owned()),
+        Some(because) => (Shape::Waiting, format!("paused: {}", visible(because))),
+        None => (Shape::Passed, "ready".to_owned()),
+    }
+}
+
 fn worker_row(worker: &Worker, running: &[Grading], now: DateTime<Utc>) -> WorkerRow {
-    let gone = now - worker.last_seen > GONE_AFTER;
-    let (shape, state) = match (gone, &worker.paused_because) {
-        (true, _) => (Shape::Fault, "not heard of".to_owned()),
-        (false, Some(because)) => (Shape::Waiting, format!("paused: {}", visible(because))),
-        (false, None) => (Shape::Passed, "ready".to_owned()),
-    };
+    let (shape, state) = standing(worker, now);
     let own = running.iter().filter(|grading| grading.leased_by.as_deref() == Some(&worker.id));
     WorkerRow {
         shape,

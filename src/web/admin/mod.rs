@@ -141,12 +141,7 @@ pub async fn home(State(state): State<AppState>, viewer: Viewer, csrf: Csrf) -> 
     let (queued, oldest) = state.store.queue_depth().await?;
     let running = state.store.running().await?.len();
     let workers = state.store.workers().await?.into_iter().map(|worker| {
-        let gone = now - worker.last_seen > GONE_AFTER;
-        let (shape, said) = match (gone, worker.paused_because) {
-            (true, _) => (Shape::Fault, "not heard of".to_owned()),
-            (false, Some(because)) => (Shape::Waiting, format!("paused: {because}")),
-            (false, None) => (Shape::Passed, "ready".to_owned()),
-        };
+        let (shape, said) = engine::standing(&worker, now);
         WorkerRow {
             shape,
             host: worker.host,
