@@ -103,7 +103,7 @@ fn keys_and_types() {
         "title: Greet\nzebra: 1",
         &[
             "2:1: unknown key `zebra`; there are `title`, `summary`, `minutes`, `objectives`, `submit`, `build`, `stack`, \
-         `compose`, `limits`, `checks` and `mutants`",
+         `compose`, `limits`, `hint_cost`, `checks` and `mutants`",
         ],
     );
     expect(

@@ -78,7 +78,7 @@ async fn no_page_keeps_anybody_out_in_either_scheme_at_any_width() {
     let mut signed_in = None;
     for (who, path) in class.pages() {
         if signed_in != Some(who) {
-            browser.goto(at("/healthz")).await.unwrap();
+            browser.goto(at("/sign-in")).await.unwrap();
             browser.delete_all_cookies().await.unwrap();
             if let Some(name) = who {
                 browser.add_cookie(Cookie::new("session", &*class.sessions[name])).await.unwrap();

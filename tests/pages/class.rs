@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock::accounts::{Role, Seal, hash_token, new_token};
+use drydock::accounts::{Role, Seal, clean_name, hash_token, new_token};
 use drydock::clock::Clock;
 use drydock::config::Settings;
 use drydock::live::Live;
+use drydock::report::OutcomeKind;
 use drydock::store::{Cohort, NewSubmission, Person, Store, Submission};
+use drydock::submissions::remote::Credentials;
 use drydock::submissions::{Answer, Answers, Content, ContentLimits, Source};
 use drydock::web::{self, AppState};
 use tokio::net::TcpListener;
@@ -146,6 +148,32 @@ impl Class {
             ("running", running),
             ("queued", queued),
         ]);
+        self.write_strangers_words(&mira).await;
+    }
+
+    /// Words that were made to do harm, in every field that people can fill and that takes them: markup, a
+    /// formula, a change of direction, and one without end. The class has names and files of the kind besides.
+    async fn write_strangers_words(&self, mira: &Person) {
+        let words = "=1+1 <b>P.</b> \u{202e}X. \u{1f6a2} \"'`& \0";
+        let long = format!("{words} {}", "w".repeat(3000));
+        let store = &self.state.store;
+        let tess = store.person_by_name("Tess Trainer").await.unwrap().unwrap().id;
+        let abe = store.person_by_name("Abe Admin").await.unwrap().unwrap().id;
+        for what in ["failed", "waiting", "passed"] {
+            store.comment(self.submissions[what].id, tess, &long).await.unwrap();
+        }
+        let unbuilt = self.submissions["unbuilt"].id;
+        store.decide(unbuilt, "stops", tess, Some(OutcomeKind::Failed), &long).await.unwrap();
+        store.create_api_token(mira.id, words, &hash_token(&new_token())).await.unwrap();
+        // Names are cleaned before they are stored, so that theirs are as long and as odd as those may be.
+        let name = clean_name(&format!("=1+1 <b>P.</b> \"'`& {}", "w".repeat(58))).unwrap();
+        let other = store.create_cohort(&name, "containers-from-zero", "ZZZ-4QX").await.unwrap();
+        store.add_member(other.id, mira.id, Role::Student).await.unwrap();
+        store.set_group_rule(&name, self.cohort.id, Some(Role::Student), abe).await.unwrap();
+        let login = Credentials::new(&long, words);
+        store.set_registry_login(self.cohort.id, "registry.example.org", &login).await.unwrap();
+        let agent = hash_token(&self.sessions["Mira K."]);
+        store.note_agent(&agent, &format!("Firefox/<b>P.</b> {long}")).await.unwrap();
     }
 
     /// A draft with a mistake, a file that is no text, and its verification in the queue; a worker that

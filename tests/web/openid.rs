@@ -50,9 +50,12 @@ async fn groups_lead_into_cohorts_and_out_again(database: Database) {
 
     let admin = app.admin("Fay").await;
     let cohort = app.cohort.id.to_string();
-    for (group, role, says) in
-        [("crew", "student", ""), (" ", "student", "about a group"), ("mates", "trainer", "")]
-    {
+    for (group, role, says) in [
+        ("crew", "student", ""),
+        (" ", "student", "about a group"),
+        ("cr\u{202e}ew", "student", "invisible"),
+        ("mates", "trainer", ""),
+    ] {
         let fields = [("group", group), ("cohort", cohort.as_str()), ("role", role)];
         let answer = admin.form("/admin/groups", &fields).await;
         if says.is_empty() {

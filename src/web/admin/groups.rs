@@ -87,6 +87,8 @@ pub async fn change(
         Some("A rule is about a group. Write its name as the sign-in service does.")
     } else if group.chars().count() > LONGEST_GROUP {
         Some("No group has a name as long as this. Write it as the sign-in service does.")
+    } else if crate::text::visible(&group) != group {
+        Some("That name contains an invisible or control character. Type it by hand instead of pasting it.")
     } else {
         None
     };

@@ -40,6 +40,7 @@ pub(crate) struct RegistryRow {
 impl RegistryRow {
     pub(crate) fn new(login: RegistryLogin, now: DateTime<Utc>) -> Self {
         let RegistryLogin { registry, username, changed_at } = login;
+        let username = crate::text::visible(&username).into_owned();
         Self { registry, username, changed: Ago { at: changed_at, now } }
     }
 }
