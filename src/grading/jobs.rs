@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -27,8 +28,13 @@ use crate::submissions::remote::GitAddress;
 /// How long to wait before the queue is looked at again; wake-ups come sooner where the store can tell.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How long a worker that has just started leaves its engine to gradings before it looks at it.
+/// How long a worker that has just started leaves its engine to gradings before it looks at its images.
 const SETTLE: Duration = Duration::from_secs(30);
+
+/// How long an examination keeps new gradings back while it waits for those that run.
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
+/// How long an examination may take, which keeps all gradings back.
+const EXAMINED_WITHIN: Duration = Duration::from_mins(1);
 
 /// The part of a worker that does jobs.
 pub(super) struct Jobs {
@@ -62,9 +68,9 @@ impl Jobs {
     /// Claims and does jobs until `shutdown`. While `paused` tells a reason, nothing is claimed.
     pub(super) async fn run(self, shutdown: CancellationToken, paused: impl Fn() -> Option<String>) {
         if self.grader.examines()
-            && let Err(error) = self.ask_for_examination().await
+            && let Err(error) = self.ask_for_images().await
         {
-            warn!(worker = %self.name, %error, "worker.examination_not_asked");
+            warn!(worker = %self.name, %error, "worker.images_not_asked");
         }
         while !shutdown.is_cancelled() {
             let changed = self.store.queue_changed();
@@ -89,22 +95,20 @@ impl Jobs {
         }
     }
 
-    /// What an engine keeps may have changed while nobody worked on it.
-    async fn ask_for_examination(&self) -> Result<(), StoreError> {
-        for kind in [JobKind::Images, JobKind::Doctor] {
-            let new = NewJob {
-                kind,
-                subject: &self.host,
-                content: None,
-                wish: json!({}),
-                worker: Some(&self.name),
-                login: None,
-                delay: SETTLE,
-                by: None,
-            };
-            self.store.ask(new).await?;
-        }
-        Ok(())
+    /// Which images an engine has may have changed while nobody worked on it. It is examined when an admin asks:
+    /// that takes the machine from whoever hands in.
+    async fn ask_for_images(&self) -> Result<(), StoreError> {
+        let new = NewJob {
+            kind: JobKind::Images,
+            subject: &self.host,
+            content: None,
+            wish: json!({}),
+            worker: Some(&self.name),
+            login: None,
+            delay: SETTLE,
+            by: None,
+        };
+        self.store.ask(new).await.map(drop)
     }
 
     async fn carry_out(&self, job: &Job, lease: &JobLease, shutdown: &CancellationToken) {
@@ -315,11 +319,24 @@ impl Jobs {
     /// the some ten seconds that it takes.
     async fn examine(&self, lease: &JobLease) -> Done {
         let all = u32::try_from(self.settings.slots.max(1)).unwrap_or(u32::MAX);
-        let Ok(_quiet) = self.slots.acquire_many(all).await else {
-            return refused("The worker is stopping.");
+        let _quiet = match timeout(QUIET_WITHIN, self.slots.acquire_many(all)).await {
+            Ok(Ok(quiet)) => quiet,
+            Ok(Err(_)) => return refused("The worker is stopping."),
+            Err(_) => {
+                return refused(
+                    "Gradings went on all the time, and what is measured needs the machine for itself. Ask again \
+                     when it is quieter.",
+                );
+            }
         };
-        let Some(points) = self.grader.examine().await else {
-            return refused("This worker grades without an engine.");
+        let points = match timeout(EXAMINED_WITHIN, self.grader.examine()).await {
+            Ok(Some(points)) => points,
+            Ok(None) => return refused("This worker grades without an engine."),
+            Err(_) => {
+                return refused(
+                    "The engine took too long to be examined. Try `drydock doctor` on that machine.",
+                );
+            }
         };
         let told = serde_json::to_value(&points).unwrap_or_default();
         let stored = self.store.worker_examined(&lease.worker, &told).await;
